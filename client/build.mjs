@@ -31,6 +31,7 @@ await build({
 
 cpSync(join(here, "fonts", "woff2-dynamic-subset"), join(out, "fonts"), { recursive: true });
 cpSync(join(here, "fonts", "OFL.txt"), join(out, "fonts", "OFL.txt"));
+cpSync(join(here, "icon.svg"), join(out, "icon.svg"));
 const katex = join(here, "node_modules", "katex", "dist");
 mkdirSync(join(out, "katex", "fonts"), { recursive: true });
 cpSync(join(katex, "katex.min.css"), join(out, "katex", "katex.min.css"));

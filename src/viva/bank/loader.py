@@ -64,7 +64,7 @@ def read_question(path: Path, pack: str = BUILT_IN) -> Question:
     """
     text = _read_text(path)
     front, body, body_line = _split(path, text)
-    data, lines = _load_yaml(path, front)
+    data = _load_yaml(path, front)
     if not isinstance(data, dict):
         raise BankError([Problem(path, 2, "the front matter has to be a mapping of 'name: value' lines")])
     answer = _answer_sections(path, body, body_line)
@@ -76,9 +76,10 @@ def read_question(path: Path, pack: str = BUILT_IN) -> Question:
     try:
         question = Question.model_validate(data)
     except ValidationError as error:
+        lines = _lines(front)
         raise BankError([Problem(path, _line_of(lines, e["loc"]), _sentence(e)) for e in error.errors()]) from None
     wrong = [
-        Problem(path, lines.get((name,), 2), f"{name} is '{given}', but the file is {kind} '{expected}'")
+        Problem(path, _lines(front).get((name,), 2), f"{name} is '{given}', but the file is {kind} '{expected}'")
         for name, given, kind, expected in (("id", question.id, "named", path.stem), ("topic", question.topic, "in the folder", path.parent.name))
         if given != expected
     ]
@@ -159,8 +160,20 @@ def _split(path: Path, text: str) -> tuple[str, str, int]:
     raise BankError([Problem(path, len(lines), "the front matter is not closed by a line '---'")])
 
 
-def _load_yaml(path: Path, front: str) -> tuple[Any, dict[tuple[str | int, ...], int]]:
-    """The front matter as data, and the file's line of every key and item in it."""
+def _load_yaml(path: Path, front: str) -> Any:
+    try:
+        if "*" in front:
+            _refuse_aliases(path, front)
+        return yaml.load(front, Loader=_Loader)
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark
+        raise BankError([Problem(path, (mark.line if mark else 0) + 2, f"YAML: {error.problem}")]) from None
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
+        raise BankError([Problem(path, 2, f"YAML: {str(error).splitlines()[0]}")]) from None
+
+
+def _lines(front: str) -> dict[tuple[str | int, ...], int]:
+    """The file's line of every key and item of the front matter; only worked out when there is an error to place."""
     lines: dict[tuple[str | int, ...], int] = {}
 
     def walk(node: yaml.Node, at: tuple[str | int, ...]) -> None:
@@ -173,18 +186,10 @@ def _load_yaml(path: Path, front: str) -> tuple[Any, dict[tuple[str | int, ...],
             for index, value in enumerate(node.value):
                 walk(value, (*at, index))
 
-    try:
-        _refuse_aliases(path, front)
-        node = yaml.compose(front, Loader=_Loader)
-        data = yaml.load(front, Loader=_Loader)
-    except yaml.MarkedYAMLError as error:
-        mark = error.problem_mark
-        raise BankError([Problem(path, (mark.line if mark else 0) + 2, f"YAML: {error.problem}")]) from None
-    except (yaml.YAMLError, ValueError, RecursionError) as error:
-        raise BankError([Problem(path, 2, f"YAML: {str(error).splitlines()[0]}")]) from None
+    node = yaml.compose(front, Loader=_Loader)
     if node is not None:
         walk(node, ())
-    return data, lines
+    return lines
 
 
 def _refuse_aliases(path: Path, front: str) -> None:
@@ -217,14 +222,15 @@ def _read_manifest(path: Path, name: str) -> tuple[Text, list[Topic]]:
         if not path.parent.is_dir():
             raise BankError([Problem(path.parent, 1, "there is no such folder")])
         return Text(ko=name, en=name), []
-    data, lines = _load_yaml(path, _read_text(path))
+    text = _read_text(path)
+    data = _load_yaml(path, text)
     try:
         if not isinstance(data, dict):
             raise ValueError("has to be a mapping with 'title' and 'topics'")
         title = Text.model_validate(data.get("title") or {"ko": name, "en": name})
         return title, [Topic.model_validate(topic) for topic in data.get("topics") or []]
     except ValidationError as error:
-        raise BankError([Problem(path, _line_of(lines, e["loc"]) - 1, _sentence(e)) for e in error.errors()]) from None
+        raise BankError([Problem(path, _line_of(_lines(text), e["loc"]) - 1, _sentence(e)) for e in error.errors()]) from None
     except (ValueError, TypeError) as error:
         raise BankError([Problem(path, 1, str(error))]) from None
 

@@ -1,55 +1,186 @@
-"""What grading says of an answer (contract; the grader fills it)."""
+"""The door: ``grade(question, answer, language) -> Grade``.
+
+Reads the answer once, looks for each point's cues in it (the session's language first, then the other), and says for
+every mark which words it was read from. See the README in this folder for a worked example.
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace  # noqa: F401
-from typing import Literal
+from dataclasses import replace
+from functools import lru_cache
 
 from viva.bank import Question
-from viva.language import Language
+from viva.grading.clauses import Reading, glue_ratio, read
+from viva.grading.copying import is_copy
+from viva.grading.cues import Cue, PointCues, compile_question
+from viva.grading.marks import STATUSES, Grade, MisconceptionMark, PointMark, Status
+from viva.grading.matcher import LIST_GLUE, LIST_WORDS, Found, Matching, best_windows, fullest
+from viva.grading.morphology import has_hangul
+from viva.grading.scorer import conclude
+from viva.language import LANGUAGES, Language, Text
 
-Status = Literal["made", "partly", "missed", "backwards"]
-
-
-@dataclass(frozen=True)
-class PointMark:
-    """One point's mark. ``quote`` is verbatim from the answer (``answer[start:end]``), empty where missed."""
-
-    id: str
-    status: Status
-    quote: str = ""
-    start: int = 0
-    end: int = 0
-    why: str = ""
-    """Which cue was found, for the learner to check; empty where nothing was."""
-
-
-@dataclass(frozen=True)
-class MisconceptionMark:
-    """A known wrong statement that the answer makes."""
-
-    id: str
-    quote: str
-    start: int
-    end: int
-
-
-@dataclass(frozen=True)
-class Grade:
-    """``score`` is in 0..1; ``rating`` is the suggested one: 1 again, 2 hard, 3 good, 4 easy."""
-
-    score: float
-    points: tuple[PointMark, ...]
-    misconceptions: tuple[MisconceptionMark, ...] = ()
-    copied: bool = False
-    rating: int = 1
-    grader: str = "offline-1"
+OFFLINE = "offline-1"
+LEARNER = "learner"
 
 
 def grade(question: Question, answer: str, language: Language) -> Grade:
-    raise NotImplementedError
+    """What ``answer`` says of the points of ``question``. Deterministic; never raises on any text."""
+    compiled = compile_question(question)
+    reading = read(answer)
+    matching = Matching(reading, compiled.asked)
+    if _says_nothing(reading):
+        return conclude(question, blank_grade(question).points, (), False, OFFLINE)
+    if _is_list(reading):
+        why = Text(ko="낱말을 늘어놓기만 하고 문장으로 말하지 않았어요.", en="Words in a row; nothing is said about them.").get(language)
+        points = tuple(PointMark(point.id, "missed", why=why) for point in question.points)
+        return conclude(question, points, (), is_copy(question, answer), OFFLINE)
+    order = _languages(answer, language)
+    points = tuple(_mark(matching, point, order, answer, language) for point in compiled.points)
+    wrong = tuple(mark for entry in compiled.misconceptions if (mark := _misconception(matching, entry, order, answer)) is not None)
+    return conclude(question, points, wrong, is_copy(question, answer), OFFLINE)
 
 
 def regrade(question: Question, grade: Grade, statuses: dict[str, Status], *, copied: bool | None = None) -> Grade:
-    """``grade`` with the learner's own marks in ``statuses``; score and suggested rating follow."""
-    raise NotImplementedError
+    """``grade`` with the learner's own marks in ``statuses`` (by point id); score and suggested rating follow.
+
+    Raises:
+        ValueError: a point or a status that does not exist; the message names it.
+    """
+    known = [mark.id for mark in grade.points]
+    for point, status in statuses.items():
+        if point not in known:
+            raise ValueError(f"'{point}' is no point of the question '{question.key}'; its points are {', '.join(known)}")
+        if status not in STATUSES:
+            raise ValueError(f"'{status}' is no mark for the point '{point}'; marks are {', '.join(STATUSES)}")
+    points = tuple(_overrule(mark, statuses.get(mark.id, mark.status)) for mark in grade.points)
+    return conclude(question, points, grade.misconceptions, grade.copied if copied is None else copied, LEARNER)
+
+
+def blank_grade(question: Question) -> Grade:
+    """All points missed: where an answer that was written by hand or spoken starts to be marked by the learner."""
+    return Grade(0.0, tuple(PointMark(point.id, "missed") for point in question.points), grader=LEARNER)
+
+
+def _overrule(mark: PointMark, status: Status) -> PointMark:
+    if status == mark.status:
+        return mark
+    if status == "missed":
+        return PointMark(mark.id, "missed")
+    return replace(mark, status=status)
+
+
+def _says_nothing(reading: Reading) -> bool:
+    """Empty, or one word."""
+    words = [token for token in reading.tokens if token.kind in ("content", "negation", "relation")]
+    return len(reading.source.text.split()) < 2 and len(words) < 3
+
+
+def _is_list(reading: Reading) -> bool:
+    content, ratio = glue_ratio(reading.tokens)
+    return content >= LIST_WORDS and ratio < LIST_GLUE
+
+
+def _languages(answer: str, language: Language) -> tuple[Language, ...]:
+    """Whose cues to try, in order. An answer without Hangul is tried on English cues alone where a point has some."""
+    if not has_hangul(answer):
+        return ("en",)
+    return (language, *(other for other in LANGUAGES if other != language))
+
+
+def _cues(by_language: dict[Language, tuple[Cue, ...]], order: tuple[Language, ...]) -> tuple[Cue, ...]:
+    cues = tuple(cue for language in order for cue in by_language.get(language, ()))
+    return cues or tuple(cue for of_language in by_language.values() for cue in of_language)
+
+
+def _mark(matching: Matching, point: PointCues, order: tuple[Language, ...], answer: str, language: Language) -> PointMark:
+    windows = fullest(matching, _cues(point.cues, order))
+    made = next((f for f in windows if f.straight >= f.cue.needed and _earns(matching, f)), None)
+    against = _against(matching, point, order, windows)
+    if against is not None and (made is None or _same_place(matching.reading, made, against)):
+        return _quoted(matching.reading, point.id, "backwards", against, answer, language)
+    if made is not None:
+        return _quoted(matching.reading, point.id, "made", made, answer, language)
+    partly = next((f for f in windows if f.straight >= f.cue.half and _earns(matching, f)), None)
+    if partly is not None:
+        return _quoted(matching.reading, point.id, "partly", partly, answer, language)
+    return PointMark(point.id, "missed")
+
+
+def _earns(matching: Matching, found: Found) -> bool:
+    """A statement in words of the learner's own, not the question's words again and not a list."""
+    straight = [hit for hit in found.hits if hit is not None and not hit.contrary]
+    return any(matching.is_new(hit) for hit in straight) and matching.is_statement(found.first, found.last)
+
+
+def _against(matching: Matching, point: PointCues, order: tuple[Language, ...], windows: list[Found]) -> Found | None:
+    """The tightest place where the point is said backwards."""
+    found = [
+        window
+        for cue in _cues(point.opposite, order)
+        for window in best_windows(matching, cue, one_segment=True)
+        if window.straight >= window.cue.needed and matching.is_statement(window.first, window.last)
+    ]
+    found += [
+        window
+        for window in windows
+        if len(window.cue.ideas) >= 2
+        and window.contrary
+        and window.straight + window.contrary >= window.cue.needed
+        and window.straight >= window.contrary
+        and matching.reading.segment[window.first] == matching.reading.segment[window.last]
+        and _earns(matching, window)
+    ]
+    return min(found, key=lambda f: (f.width, f.first), default=None)
+
+
+def _same_place(reading: Reading, made: Found, against: Found) -> bool:
+    """Whether the point is made only where it is said backwards, and no more tightly."""
+    overlap = made.first <= against.last and against.first <= made.last
+    return overlap and against.width <= made.width
+
+
+def _misconception(matching: Matching, entry: PointCues, order: tuple[Language, ...], answer: str) -> MisconceptionMark | None:
+    for cue in _cues(entry.cues, order):
+        for window in best_windows(matching, cue, one_segment=True):
+            if window.straight >= window.cue.needed and matching.is_statement(window.first, window.last):
+                start, end = _span(matching.reading, window, answer)
+                return MisconceptionMark(entry.id, answer[start:end], start, end)
+    return None
+
+
+def _quoted(reading: Reading, point: str, status: Status, found: Found, answer: str, language: Language) -> PointMark:
+    start, end = _span(reading, found, answer)
+    return PointMark(point, status, answer[start:end], start, end, _why(reading, status, found, language))
+
+
+def _span(reading: Reading, found: Found, answer: str) -> tuple[int, int]:
+    """The original's span of the window, widened to whole words."""
+    start, end = reading.source.span(reading.tokens[found.first].start, max(t.end for t in reading.tokens[found.first : found.last + 1]))
+    while start > 0 and not answer[start - 1].isspace() and answer[start - 1] not in ".,;!?":
+        start -= 1
+    while end < len(answer) and not answer[end].isspace():
+        end += 1
+    return start, end
+
+
+def _why(reading: Reading, status: Status, found: Found, language: Language) -> str:
+    said = ", ".join(dict.fromkeys(f"‘{hit.word.strip()}’" for hit in found.hits if hit is not None and not (status == "partly" and hit.contrary)))
+    open_ideas = [idea.text for idea, hit in zip(found.cue.ideas, found.hits, strict=True) if hit is None or hit.contrary]
+    missing = ", ".join(f"‘{text}’" for text in dict.fromkeys(open_ideas))
+    if status == "backwards":
+        text = Text(ko=f"{said}: 방향이 거꾸로예요.", en=f"{said}: the other way round.")
+    elif status == "partly":
+        text = Text(ko=f"찾은 말: {said}. 아직 없는 말: {missing}.", en=f"Found {said}; not yet {missing}.")
+    else:
+        text = Text(ko=f"찾은 말: {said}.", en=f"Found {said}.")
+    why = text.get(language)
+    if reading.source.truncated:
+        why += Text(ko=" 답의 앞 20,000자만 읽었어요.", en=" Only the first 20,000 characters were read.").get(language)
+    return why
+
+
+@lru_cache(maxsize=1)
+def warm_up() -> bool:
+    """Loads what Korean answers need (two seconds the first time), so that the first grade is quick."""
+    read("준비")
+    return True

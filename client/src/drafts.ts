@@ -1,0 +1,45 @@
+/**
+ * What has been written and not yet stored by the server lives here, in IndexedDB: drafts, one for each question and
+ * language, and the outbox of answers that were handed in while the server could not be reached.
+ */
+import { openDB, type DBSchema } from "idb";
+import type { Ink } from "./ink-model";
+
+export interface Draft {
+  text: string;
+  ink: Ink | null;
+  way: string;
+  seconds: number;
+  at: number;
+}
+export interface Outgoing {
+  attempt: string;
+  question: string;
+  session: string | null;
+  way: string;
+  text: string;
+  ink: Ink | null;
+  seconds: number;
+}
+interface Schema extends DBSchema {
+  drafts: { key: string; value: Draft };
+  outbox: { key: string; value: Outgoing };
+}
+
+const database = openDB<Schema>("viva", 1, {
+  upgrade(db) {
+    db.createObjectStore("drafts");
+    db.createObjectStore("outbox", { keyPath: "attempt" });
+  },
+});
+
+export const getDraft = async (key: string): Promise<Draft | undefined> => (await database).get("drafts", key);
+export const putDraft = async (key: string, draft: Draft): Promise<void> => {
+  await (await database).put("drafts", draft, key);
+};
+export const dropDraft = async (key: string): Promise<void> => (await database).delete("drafts", key);
+export const enqueue = async (answer: Outgoing): Promise<void> => {
+  await (await database).put("outbox", answer);
+};
+export const dequeue = async (attempt: string): Promise<void> => (await database).delete("outbox", attempt);
+export const outbox = async (): Promise<Outgoing[]> => (await database).getAll("outbox");

@@ -1,0 +1,223 @@
+/** Answering: three ways to answer, the clock, drafts that survive a closed tab and a dead server, and handing in. */
+import { dequeue, dropDraft, enqueue, getDraft, putDraft } from "../drafts";
+import { InkPad } from "../ink-pad";
+import { isEmpty, type Ink } from "../ink-model";
+import { Refused, send } from "../request";
+import { t } from "../words";
+
+type Way = "text" | "ink" | "spoken";
+const WAYS: Way[] = ["text", "ink", "spoken"];
+const form = document.querySelector<HTMLFormElement>("#answer")!;
+const text = form.querySelector<HTMLTextAreaElement>("textarea")!;
+const saved = form.querySelector<HTMLElement>("#saved")!;
+const clock = form.querySelector<HTMLElement>("#clock")!;
+const data = form.dataset;
+const question = data["question"]!;
+const draftKey = `${question}/${data["lang"]}`;
+let way: Way = "text";
+let seconds = 0;
+let handedIn = false;
+let pad: InkPad | null = null;
+let keptInk: Ink | null = null;
+
+// ---- ways of answering ------------------------------------------------------------------------------------------
+function choose(next: Way, focus = true): void {
+  way = next;
+  for (const name of WAYS) {
+    const tab = form.querySelector<HTMLElement>(`#tab-${name}`)!;
+    const chosen = name === next;
+    tab.setAttribute("aria-selected", String(chosen));
+    tab.tabIndex = chosen ? 0 : -1;
+    form.querySelector<HTMLElement>(`#way-${name}`)!.hidden = !chosen;
+  }
+  form.querySelector<HTMLInputElement>('[name="way"]')!.value = next;
+  if (next === "ink" && !pad) {
+    pad = new InkPad(form.querySelector<HTMLElement>("[data-pad]")!, keptInk, touched);
+  }
+  if (focus && next === "text") text.focus();
+}
+form.querySelector('[role="tablist"]')!.addEventListener("click", (event) => {
+  const tab = (event.target as Element).closest<HTMLElement>("[data-way]");
+  if (tab) choose(tab.dataset["way"] as Way);
+});
+form.querySelector('[role="tablist"]')!.addEventListener("keydown", (event) => {
+  const step = { ArrowRight: 1, ArrowLeft: -1 }[(event as KeyboardEvent).key];
+  if (!step) return;
+  event.preventDefault();
+  const next = WAYS[(WAYS.indexOf(way) + step + WAYS.length) % WAYS.length]!;
+  choose(next, false);
+  form.querySelector<HTMLElement>(`#tab-${next}`)!.focus();
+});
+
+// ---- clock ------------------------------------------------------------------------------------------------------
+const show = (s: number): string => `${Math.floor(s / 60)}:${String(Math.floor(s % 60)).padStart(2, "0")}`;
+const limit = data["secondsLeft"] ? Number(data["secondsLeft"]) : null;
+const opened = performance.now();
+let speaking: number | null = null;
+let spoken = 0;
+setInterval(() => {
+  if (document.visibilityState === "visible") seconds += 1;
+  if (limit !== null) {
+    const left = Math.max(0, limit - (performance.now() - opened) / 1000);
+    clock.textContent = show(left);
+    clock.classList.toggle("late", left < 60);
+    if (left <= 0 && !handedIn) void handIn();
+  } else clock.textContent = show(seconds);
+  if (speaking !== null) form.querySelector("#spoken-clock")!.textContent = show(spoken + (performance.now() - speaking) / 1000);
+}, 1000);
+const speak = form.querySelector<HTMLButtonElement>("[data-spoken]")!;
+function toggleSpeaking(): void {
+  if (speaking === null) speaking = performance.now();
+  else {
+    spoken += (performance.now() - speaking) / 1000;
+    speaking = null;
+  }
+  speak.firstChild!.textContent = speaking === null ? t("이어서 말하기", "Go on speaking") : t("멈추기", "Pause");
+}
+speak.addEventListener("click", toggleSpeaking);
+
+// ---- drafts -----------------------------------------------------------------------------------------------------
+const strokes = (): Ink | null => (pad ? pad.ink() : keptInk);
+let soon: ReturnType<typeof setTimeout> | undefined;
+let later: ReturnType<typeof setTimeout> | undefined;
+
+async function keep(): Promise<void> {
+  if (handedIn) return;
+  const ink = strokes();
+  if (!text.value && isEmpty(ink)) {
+    await dropDraft(draftKey);
+    return;
+  }
+  await putDraft(draftKey, { text: text.value, ink: isEmpty(ink) ? null : ink, way, seconds, at: Date.now() });
+  saved.textContent = t("이 기기에 저장했습니다", "Saved on this device");
+}
+async function keepOnServer(): Promise<void> {
+  if (handedIn) return;
+  const ink = strokes();
+  try {
+    await send("PUT", `/api/drafts/${encodeURIComponent(question)}`, { text: text.value, ink: isEmpty(ink) ? null : ink });
+    if (!handedIn) saved.textContent = t("저장했습니다", "Saved");
+  } catch {
+    saved.textContent = t("이 기기에 저장했습니다. 서버가 돌아오면 이어집니다", "Saved on this device; the server cannot be reached");
+  }
+}
+function touched(): void {
+  clearTimeout(soon);
+  clearTimeout(later);
+  soon = setTimeout(() => void keep(), 250);
+  later = setTimeout(() => void keepOnServer(), 2000);
+}
+text.addEventListener("input", touched);
+addEventListener("pagehide", () => void keep());
+document.addEventListener("visibilitychange", () => document.visibilityState === "hidden" && void keep());
+// Switching the language is another page load: keep the words for it first.
+for (const other of document.querySelectorAll<HTMLFormElement>("form[data-keep-draft]")) {
+  other.addEventListener("submit", (event) => {
+    const submitter = (event as SubmitEvent).submitter as HTMLButtonElement | null;
+    if (other.dataset["kept"] || (!text.value && isEmpty(strokes()))) return;
+    event.preventDefault();
+    const draft = { text: text.value, ink: strokes(), way, seconds, at: Date.now() };
+    void Promise.all(["ko", "en"].map((language) => putDraft(`${question}/${language}`, draft))).finally(() => {
+      other.dataset["kept"] = "1";
+      other.requestSubmit(submitter);
+    });
+  });
+}
+async function restore(): Promise<void> {
+  const local = await getDraft(draftKey).catch(() => undefined);
+  const serverInk = data["draftInk"] ? (JSON.parse(data["draftInk"]) as Ink) : null;
+  const serverAt = Number(data["draftAt"] ?? 0);
+  if (local && local.at >= serverAt) {
+    // The learner may have started typing before the store opened.
+    if (!text.value || text.value === text.defaultValue) text.value = local.text;
+    keptInk = local.ink;
+    seconds = Math.max(seconds, local.seconds);
+    if (local.way !== "text") choose(local.way as Way, false);
+  } else if (serverInk) {
+    keptInk = serverInk;
+    if (!text.value) choose("ink", false);
+  }
+  if (text.value || !isEmpty(keptInk)) saved.textContent = t("쓰던 답을 불러왔습니다", "Your draft is back");
+}
+
+// ---- handing in -------------------------------------------------------------------------------------------------
+async function handIn(unknown = false): Promise<void> {
+  if (handedIn) return;
+  handedIn = true;
+  clearTimeout(soon);
+  clearTimeout(later);
+  if (speaking !== null) toggleSpeaking();
+  const ink = way === "ink" ? strokes() : null;
+  const answer = {
+    attempt: data["attempt"]!,
+    question,
+    session: data["session"] ?? null,
+    way: unknown ? "text" : way,
+    text: unknown || way !== "text" ? "" : text.value,
+    ink: unknown || isEmpty(ink) ? null : ink,
+    seconds: way === "spoken" && spoken > 0 ? Math.round(spoken) : seconds,
+  };
+  for (const button of form.querySelectorAll("button")) button.disabled = true;
+  saved.textContent = t("저장하는 중", "Saving");
+  await enqueue(answer).catch(() => undefined);
+  try {
+    const { next } = await send<{ next: string }>("POST", "/api/attempts", answer);
+    await dequeue(answer.attempt).catch(() => undefined);
+    await dropDraft(draftKey).catch(() => undefined);
+    location.assign(limit !== null && limit - (performance.now() - opened) / 1000 <= 0 ? data["end"]! : next);
+  } catch (error) {
+    handedIn = false;
+    for (const button of form.querySelectorAll("button")) button.disabled = false;
+    if (error instanceof Refused) {
+      await dequeue(answer.attempt).catch(() => undefined);
+      saved.textContent = error.message;
+    } else {
+      await keep();
+      saved.textContent = t(
+        "서버에 닿지 않습니다. 답은 이 기기에 있고, 서버가 돌아오면 보냅니다.",
+        "The server cannot be reached. Your answer is kept on this device and is sent when it is back.",
+      );
+      setTimeout(() => void retry(answer), 3000);
+    }
+  }
+}
+/** Tries again in the background while the page stays open and nothing has been changed. */
+async function retry(answer: { attempt: string; text: string }): Promise<void> {
+  if (handedIn || (way === "text" && text.value !== answer.text)) return;
+  try {
+    await fetch("/health", { cache: "no-store" });
+  } catch {
+    setTimeout(() => void retry(answer), 3000);
+    return;
+  }
+  await handIn();
+}
+form.addEventListener("submit", (event) => {
+  event.preventDefault();
+  void handIn();
+});
+form.querySelector("[data-unknown]")!.addEventListener("click", () => void handIn(true));
+
+document.addEventListener("keydown", (event) => {
+  if (event.isComposing) return;
+  if (event.key === "Enter" && (event.metaKey || event.ctrlKey)) {
+    event.preventDefault();
+    void handIn();
+  } else if (event.altKey && event.code === "Digit0") {
+    event.preventDefault();
+    void handIn(true);
+  } else if (event.altKey && /^Digit[123]$/.test(event.code)) {
+    event.preventDefault();
+    choose(WAYS[Number(event.code.at(-1)) - 1]!);
+  } else if (event.altKey && (event.key === "ArrowLeft" || event.key === "ArrowRight")) {
+    const link = document.querySelector<HTMLAnchorElement>(event.key === "ArrowLeft" ? '[rel="prev"]' : '.places a.push');
+    if (link) {
+      event.preventDefault();
+      link.click();
+    }
+  } else if (event.code === "Space" && way === "spoken" && !(event.target instanceof HTMLButtonElement)) {
+    event.preventDefault();
+    toggleSpeaking();
+  }
+});
+void restore();

@@ -1,0 +1,213 @@
+"""An answer as sentences, clauses and what they deny.
+
+A :class:`Reading` is an answer read once: its tokens, the sentence and the *segment* of each (a segment ends where a
+contrast or a further statement begins: 지만, 고, but, whereas), the concepts over them, and which tokens are denied
+(``줄지 않``, ``가 아니라``, ``does not shrink``). A denial under a condition (``않으면``, ``without``) is a way to explain, so
+it counts as *near* a negation but denies nothing.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+from viva.grading.lexicon import Span, concepts
+from viva.grading.morphology import Token, has_hangul, is_predicate, tokenise
+from viva.grading.normaliser import Normalised, normalise
+
+_SENTENCE_TOKENS = 90
+"""Longer runs without a full stop (speech, notes) are cut, so that their ends do not count as one statement."""
+
+_CONTRAST_EN = frozenset("but while whereas although though however".split())
+_CONTRAST_KO = frozenset("지만 는데 은데 ᆫ데 으나 나 면서도".split())
+_CONTRAST_WORDS_KO = frozenset("하지만 그러나 반면 그런데 대신".split())
+_CONSEQUENCE_KO = frozenset("그래서 따라서 그러므로 그러면".split())
+_CONDITION_KO = frozenset("으면 면 다면 는다면 ᆫ다면 어도 아도 더라도 으니까 고서는".split())
+_SKIPPED_EN = frozenset("always reall actuall simpl directl exactl necessaril alway yet even realli actualli directli exactli simpli necessarili".split())
+_WHOLE_KO = frozenset("때문 이유 원인 탓 덕분".split())
+
+
+@dataclass(frozen=True)
+class Reading:
+    """One text, read. All numbers count tokens; ``source`` maps them back to the original."""
+
+    source: Normalised
+    tokens: tuple[Token, ...]
+    sentence: tuple[int, ...]
+    segment: tuple[int, ...]
+    denied: frozenset[int]
+    negations: tuple[int, ...]
+    spans: tuple[Span, ...]
+
+    @cached_property
+    def index(self) -> dict[str, tuple[tuple[int, int], ...]]:
+        """Where each key is said: first and last token."""
+        places: dict[str, list[tuple[int, int]]] = {}
+        for at, token in enumerate(self.tokens):
+            if token.kind in ("content", "glue"):
+                places.setdefault(token.key, []).append((at, at))
+        for span in self.spans:
+            places.setdefault(span.key, []).append((span.first, span.last))
+        return {key: tuple(dict.fromkeys(found)) for key, found in places.items()}
+
+    @cached_property
+    def starts(self) -> tuple[int, ...]:
+        return tuple(token.start for token in self.tokens)
+
+    @cached_property
+    def word_starts(self) -> frozenset[int]:
+        """Places of the normalised text where a content word begins."""
+        return frozenset(token.start for token in self.tokens if token.kind == "content")
+
+    @cached_property
+    def by_sentence(self) -> dict[int, tuple[int, int]]:
+        """First and last token of each sentence."""
+        bounds: dict[int, tuple[int, int]] = {}
+        for at, number in enumerate(self.sentence):
+            bounds[number] = (bounds.get(number, (at, at))[0], at)
+        return bounds
+
+    def near_negation(self, first: int, last: int) -> bool:
+        """Whether a negation stands within four tokens of ``first..last`` in the same segment."""
+        return any(
+            first - 5 <= at <= last + 5 and self.segment[at] == self.segment[first if at < first else last]
+            for at in self.negations
+        )
+
+    def at(self, place: int) -> int:
+        """The token at (or before) a place of the normalised text."""
+        return max(0, bisect_right(self.starts, place) - 1)
+
+
+def read(text: str) -> Reading:
+    """``text`` as a :class:`Reading`; only the first :data:`~viva.grading.normaliser.MAX_CHARACTERS` are read."""
+    source = normalise(text)
+    tokens = tokenise(source.text)
+    spans = concepts(source.text, tokens)
+    sentence, segment = _divide(source.text, tokens)
+    denied, negations = _denials(tokens, segment, spans)
+    return Reading(source, tokens, sentence, segment, frozenset(denied), tuple(negations), spans)
+
+
+def _divide(text: str, tokens: Sequence[Token]) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    """The sentence and the segment number of each token."""
+    sentences: list[int] = []
+    segments: list[int] = []
+    sentence = segment = length = 0
+    for at, token in enumerate(tokens):
+        following = tokens[at + 1] if at + 1 < len(tokens) else None
+        if _opens_contrast(token) and length:
+            segment += 1
+        sentences.append(sentence)
+        segments.append(segment)
+        length += 1
+        if _ends_sentence(text, token, following) or length >= _SENTENCE_TOKENS:
+            sentence, segment, length = sentence + 1, segment + 1, 0
+        elif _ends_segment(token, following):
+            segment += 1
+    return tuple(sentences), tuple(segments)
+
+
+def _ends_sentence(text: str, token: Token, following: Token | None) -> bool:
+    if token.kind == "break" and token.key in ".!?;\n":
+        after = text[token.end : token.end + 1]
+        return token.key != "." or token.end - token.start > 1 or not after or after.isspace() or has_hangul(after)
+    return token.tag == "EF" and following is not None and following.kind != "break" and not following.tag.startswith("J") and text[token.end : token.end + 1].isspace()
+
+
+def _opens_contrast(token: Token) -> bool:
+    return (token.tag == "L" and token.key in _CONTRAST_EN) or (token.tag in ("MAJ", "NNG", "MAG") and token.key in _CONTRAST_WORDS_KO)
+
+
+def _ends_segment(token: Token, following: Token | None) -> bool:
+    if token.tag != "EC" or following is None or following.tag == "VX":
+        return False
+    if token.key in _CONTRAST_KO:
+        return True
+    return token.key in ("고", "며", "으며") and following.key not in _CONSEQUENCE_KO and following.tag not in ("VV",)
+
+
+def _denials(tokens: Sequence[Token], segment: Sequence[int], spans: Sequence[Span]) -> tuple[set[int], list[int]]:
+    denied: set[int] = set()
+    negations: list[int] = []
+    for at, token in enumerate(tokens):
+        if token.kind != "negation" or _is_idiom(tokens, at):
+            continue
+        negations.append(at)
+        found = _denied_english(tokens, at, segment, spans) if token.tag == "L" else _denied_korean(tokens, at, segment)
+        denied.update(found)
+    return denied, negations
+
+
+def _is_idiom(tokens: Sequence[Token], at: int) -> bool:
+    """``not only``, ``no more than``, ``뿐만 아니라``, ``ㄹ 수밖에 없다``: words of negation that deny nothing."""
+    before = [token.key for token in tokens[max(0, at - 3) : at]]
+    after = [token.key for token in tokens[at + 1 : at + 3]]
+    if tokens[at].tag == "L":
+        if after[:1] and after[0] in ("only", "just", "merel", "mereli", "exceed", "matter"):
+            return True
+        return after[:2] in (["more", "than"], ["less", "than"], ["larger", "than"], ["greater", "than"], ["smaller", "than"], ["bigger", "than"])
+    if tokens[at].key == "아니" and any(key in ("뿐", "뿐만", "뿐아니라") for key in before):
+        return True
+    return tokens[at].key in ("없", "안") and "밖에" in before
+
+
+def _denied_korean(tokens: Sequence[Token], at: int, segment: Sequence[int]) -> set[int]:
+    token = tokens[at]
+    following = tokens[at + 1] if at + 1 < len(tokens) else None
+    if following is not None and following.tag == "EC" and following.key in _CONDITION_KO:
+        return set()
+    if token.key == "없이":
+        return set()
+    if token.tag == "MAG":  # 안, 못: the word behind, or for 안 되다 / 안 하다 the word before
+        ahead = next((i for i in range(at + 1, min(at + 3, len(tokens))) if tokens[i].kind == "content"), None)
+        if ahead is not None and tokens[at + 1].kind == "content":
+            return {ahead}
+    back = at - 1
+    while back >= 0 and tokens[back].kind != "content":
+        if tokens[back].kind == "break":
+            return set()
+        back -= 1
+    if back < 0 or at - back > 6:
+        return set()
+    denied = {back}
+    between = tokens[back + 1 : at]
+    reason = any(t.key in _WHOLE_KO for t in (tokens[back], *between))
+    nominal_clause = any(a.tag == "EC" and b.tag.startswith("J") for a, b in zip(between, between[1:], strict=False))
+    if token.key == "아니" and (reason or nominal_clause):
+        start = back
+        while start > 0 and segment[start - 1] == segment[at] and tokens[start - 1].kind != "break":
+            start -= 1
+            denied.add(start)
+    return denied
+
+
+def _denied_english(tokens: Sequence[Token], at: int, segment: Sequence[int], spans: Sequence[Span]) -> set[int]:
+    if tokens[at].tag == "L" and at > 0 and tokens[at - 1].key == "if":
+        return set()
+    ahead = at + 1
+    clause_word = False
+    while ahead < len(tokens) and segment[ahead] == segment[at]:
+        if tokens[ahead].key in ("because", "that", "due", "since") and ahead <= at + 2:
+            clause_word = True
+        if tokens[ahead].kind == "break":
+            return set()
+        if tokens[ahead].kind == "content" and tokens[ahead].key not in _SKIPPED_EN:
+            break
+        ahead += 1
+    else:
+        return set()
+    if clause_word:
+        return {i for i in range(ahead, len(tokens)) if segment[i] == segment[at]}
+    last = max((span.last for span in spans if span.first == ahead), default=ahead)
+    return set(range(ahead, last + 1))
+
+
+def glue_ratio(tokens: Sequence[Token]) -> tuple[int, float]:
+    """How many tokens carry content, and how much holds them together (particles, endings, function words, ``=``)."""
+    content = sum(token.kind == "content" for token in tokens)
+    glue = sum(token.kind in ("glue", "negation") or is_predicate(token) for token in tokens)
+    relation = sum(token.kind == "relation" for token in tokens)
+    return content, (glue + 2 * relation) / max(content, 1)

@@ -1,0 +1,220 @@
+"""What of a cue an answer says, where, and whether it says it or denies it.
+
+A *hit* is one place where an idea is named, straight or contrary (denied, or with the word of direction turned round).
+A cue is *found* in a window of two neighbouring sentences; wrong statements (opposites and misconceptions) have to
+stand in one segment, so that a contrast (``…지만``, ``whereas …``) does not tie one half's subject to the other's
+predicate.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from viva.grading.clauses import Reading, glue_ratio
+from viva.grading.cues import Cue, Element, Idea, Wording
+
+SLACK = 4
+"""How many words may stand between the words of one wording."""
+REACH = 60
+"""How many tokens the ideas of a cue may lie apart."""
+
+
+class Hit(NamedTuple):
+    """Tokens ``first..last`` name an idea; ``contrary`` says the opposite of it."""
+
+    first: int
+    last: int
+    contrary: bool
+    word: str
+
+
+@dataclass
+class Matching:
+    """An answer's reading with what has been looked up in it."""
+
+    reading: Reading
+    asked: frozenset[str]
+    _hits: dict[Idea, tuple[Hit, ...]] = field(default_factory=dict)
+    _statement: dict[int, bool] = field(default_factory=dict)
+
+    def hits(self, idea: Idea) -> tuple[Hit, ...]:
+        found = self._hits.get(idea)
+        if found is None:
+            found = tuple(dict.fromkeys(hit for wording in idea.wordings for hit in self._wording_hits(wording)))
+            self._hits[idea] = found
+        return found
+
+    def is_new(self, hit: Hit) -> bool:
+        """Whether the hit says something that the question's own text does not."""
+        content = [t.key for t in self.reading.tokens[hit.first : hit.last + 1] if t.kind in ("content", "negation", "relation")]
+        return not content or any(key not in self.asked for key in content)
+
+    def is_statement(self, first: int, last: int) -> bool:
+        """Whether the sentences of ``first..last`` say something, rather than list words."""
+        return all(self._sentence_states(number) for number in range(self.reading.sentence[first], self.reading.sentence[last] + 1))
+
+    def _sentence_states(self, number: int) -> bool:
+        known = self._statement.get(number)
+        if known is None:
+            bounds = self.reading.by_sentence
+            at = bounds[number]
+            content, ratio = glue_ratio(self.reading.tokens[at[0] : at[1] + 1])
+            if content < LIST_WORDS:  # a short line is judged with its neighbours
+                wide = (bounds.get(number - 1, at)[0], bounds.get(number + 1, at)[1])
+                content, ratio = glue_ratio(self.reading.tokens[wide[0] : wide[1] + 1])
+            known = ratio >= LIST_GLUE
+            self._statement[number] = known
+        return known
+
+    def _wording_hits(self, wording: Wording) -> list[Hit]:
+        reading = self.reading
+        found: list[Hit] = []
+        places = [place for row in wording.rows for place in self._row_places(row)]
+        places += self._squeezed_places(wording.squeezed) if wording.squeezed else []
+        for first, last in dict.fromkeys(places):
+            word = reading.source.text[reading.tokens[first].start : reading.tokens[last].end]
+            if wording.negated:
+                inside = any(first <= at <= last for at in reading.negations)
+                if inside or reading.near_negation(first, last):
+                    nearby = [at for at in reading.negations if first - 5 <= at <= last + 5 and reading.segment[at] in (reading.segment[first], reading.segment[last])]
+                    found.append(Hit(min(first, *nearby), max(last, *nearby), False, word))
+                else:
+                    found.append(Hit(first, last, True, word))
+            else:
+                found.append(Hit(first, last, any(at in reading.denied for at in range(first, last + 1)), word))
+        for row in wording.opposite:
+            for first, last in self._row_places(row):
+                if not any(at in reading.denied for at in range(first, last + 1)):
+                    found.append(Hit(first, last, True, reading.source.text[reading.tokens[first].start : reading.tokens[last].end]))
+        return found
+
+    def _places(self, element: Element) -> list[tuple[int, int]]:
+        index = self.reading.index
+        return sorted({place for key in element for place in index.get(key, ())})
+
+    def _row_places(self, row: tuple[Element, ...]) -> list[tuple[int, int]]:
+        """Where all elements of a wording stand together, in any order, in one sentence."""
+        options = [self._places(element) for element in row]
+        if not options or not all(options):
+            return []
+        if len(options) == 1:
+            return options[0]
+        rarest = min(range(len(options)), key=lambda i: len(options[i]))
+        limit = 2 * len(row) + SLACK
+        found = []
+        for first, last in options[rarest][:400]:
+            low, high = first, last
+            for i, places in enumerate(options):
+                if i == rarest:
+                    continue
+                nearest = min(places, key=lambda place: (_distance(place, low, high), place))
+                low, high = min(low, nearest[0]), max(high, nearest[1])
+                if high - low > limit:
+                    break
+            else:
+                if self.reading.sentence[low] == self.reading.sentence[high]:
+                    found.append((low, high))
+        return found
+
+    def _squeezed_places(self, wanted: str) -> list[tuple[int, int]]:
+        reading = self.reading
+        text, places = reading.source.squeezed
+        plain = reading.source.text
+        found: list[tuple[int, int]] = []
+        at = text.find(wanted)
+        while at >= 0 and len(found) < 50:
+            start, end = places[at], places[at + len(wanted) - 1] + 1
+            before, after = plain[start - 1 : start], plain[end : end + 1]
+            if _stands_alone(wanted, before, after, start in reading.word_starts):
+                found.append((reading.at(start), reading.at(end - 1)))
+            at = text.find(wanted, at + 1)
+        return found
+
+
+LIST_WORDS = 5
+LIST_GLUE = 0.15
+
+
+def _distance(place: tuple[int, int], low: int, high: int) -> int:
+    return max(0, low - place[1], place[0] - high)
+
+
+_HANGUL = re.compile("[가-힣]")
+
+
+def _stands_alone(wanted: str, before: str, after: str, starts_word: bool) -> bool:
+    """Whether a squeezed find is a word or formula of its own rather than a piece of a longer one."""
+    first, last = wanted[0], wanted[-1]
+    if _HANGUL.match(first):
+        syllables = len(_HANGUL.findall(wanted))
+        if before and _HANGUL.match(before) and syllables < 3 and not starts_word:
+            return False
+    elif first.isalnum() and (before.isalnum() and not _HANGUL.match(before) or before in ("^", "√")):
+        return False
+    return not (last.isalnum() and not _HANGUL.match(last) and after.isalnum() and not _HANGUL.match(after))
+
+
+class Found(NamedTuple):
+    """The best window of a cue: the hit of each idea (None where it is not there)."""
+
+    cue: Cue
+    hits: tuple[Hit | None, ...]
+    first: int
+    last: int
+
+    @property
+    def straight(self) -> int:
+        return sum(hit is not None and not hit.contrary for hit in self.hits)
+
+    @property
+    def contrary(self) -> int:
+        return sum(hit is not None and hit.contrary for hit in self.hits)
+
+    @property
+    def width(self) -> int:
+        return self.last - self.first
+
+
+def best_windows(matching: Matching, cue: Cue, *, one_segment: bool = False) -> list[Found]:
+    """The fullest window of ``cue`` around each of its hits, fullest and then tightest first."""
+    reading = matching.reading
+    hits = [matching.hits(idea) for idea in cue.ideas]
+    if sum(map(bool, hits)) < min(cue.half, cue.needed):
+        return []
+    anchors = sorted({hit for of_idea in hits for hit in of_idea})[:600]
+    windows: dict[tuple[int, int], Found] = {}
+    for anchor in anchors:
+        chosen: list[Hit | None] = []
+        for of_idea in hits:
+            near = [hit for hit in of_idea if _together(reading, anchor, hit, one_segment)]
+            chosen.append(min(near, key=lambda hit: (hit.contrary, _distance((hit.first, hit.last), anchor.first, anchor.last), hit)) if near else None)
+        present = [hit for hit in chosen if hit is not None]
+        first, last = min(hit.first for hit in present), max(hit.last for hit in present)
+        if reading.sentence[last] - reading.sentence[first] > 1 or last - first > 2 * REACH:
+            continue
+        if one_segment and not _one_segment(reading, first, last):
+            continue
+        found = Found(cue, tuple(chosen), first, last)
+        windows.setdefault((first, last), found)
+    return sorted(windows.values(), key=lambda f: (-f.straight, -f.contrary, f.width, f.first))
+
+
+def _together(reading: Reading, anchor: Hit, hit: Hit, one_segment: bool) -> bool:
+    """``hit`` begins no earlier than the anchor's sentence and ends at most one later (or shares its segment)."""
+    if one_segment:
+        return _one_segment(reading, min(anchor.first, hit.first), max(anchor.last, hit.last))
+    ahead = reading.sentence[hit.first] - reading.sentence[anchor.first]
+    return 0 <= ahead <= 1 and abs(hit.first - anchor.first) <= REACH
+
+
+def _one_segment(reading: Reading, first: int, last: int) -> bool:
+    return reading.segment[first] == reading.segment[last]
+
+
+def fullest(matching: Matching, cues: Sequence[Cue]) -> list[Found]:
+    """The windows of all ``cues``, the best share of ideas first."""
+    found = [window for cue in cues for window in best_windows(matching, cue)[:4]]
+    return sorted(found, key=lambda f: (-(f.straight >= f.cue.needed), -f.straight / f.cue.needed, f.width, f.first))

@@ -1,0 +1,1 @@
+"""The parts of the site, one file each: a router and the pages it draws."""

@@ -1,0 +1,115 @@
+"""What all requests share: the bank with the learner's packs, and the store."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+from viva.bank import Bank, Problem, load_bank
+from viva.grading import Grade, grade
+from viva.language import Language
+from viva.store import Learner, Store
+from viva.study.search import SearchIndex
+
+log = logging.getLogger("viva")
+
+
+class AppState:
+    """Bank and store behind the pages. Safe to share between threads.
+
+    The bank is read again when a file of a pack changes (looked at once a second at most), so a question edited in a text
+    editor shows up on the next page.
+    """
+
+    def __init__(self, store: Store, packs_folder: Path) -> None:
+        self.store = store
+        self.packs_folder = packs_folder
+        self._lock = threading.Lock()
+        self._bank: Bank | None = None
+        self._problems: tuple[Problem, ...] = ()
+        self._signature: object = None
+        self._looked_at = 0.0
+        self._search: SearchIndex | None = None
+
+    @property
+    def learner(self) -> Learner:
+        return self.store.learner()
+
+    @property
+    def bank(self) -> Bank:
+        with self._lock:
+            now = time.monotonic()
+            if self._bank is None or now - self._looked_at > 1.0:
+                self._looked_at = now
+                signature = _signature(self.packs_folder)
+                if self._bank is None or signature != self._signature:
+                    self._bank, self._problems = load_bank(pack_folders(self.packs_folder))
+                    self._signature = signature
+                    self._search = None
+            return self._bank
+
+    @property
+    def problems(self) -> tuple[Problem, ...]:
+        """What is wrong in the learner's packs; the questions around it are served all the same."""
+        _ = self.bank
+        return self._problems
+
+    def reload(self) -> None:
+        """Reads the packs again at the next look: call after writing one."""
+        with self._lock:
+            self._looked_at, self._signature = 0.0, None
+
+    @property
+    def search(self) -> SearchIndex:
+        bank = self.bank
+        with self._lock:
+            if self._search is None or self._search.bank is not bank:
+                self._search = SearchIndex(bank)
+            return self._search
+
+    def warm_up(self) -> None:
+        """Loads the Korean analyser in the background, so that the first answer is not the one that waits."""
+
+        def work() -> None:
+            try:
+                question = next(iter(self.bank))
+                grade(question, "시그모이드의 기울기는 작습니다.", "ko")
+                self.search.find("기울기", "ko")
+            except Exception:
+                log.exception("warming up failed; the first answer will take longer")
+
+        threading.Thread(target=work, name="viva-warm-up", daemon=True).start()
+
+    def grade(self, key: str, answer: str, language: Language) -> Grade:
+        return grade(self.bank[key], answer, language)
+
+
+def now() -> datetime:
+    return datetime.now(UTC)
+
+
+def pack_folders(folder: Path) -> list[Path]:
+    """The packs under ``folder``, by name; hidden ones are unfinished imports."""
+    if not folder.is_dir():
+        return []
+    return sorted(path for path in folder.iterdir() if path.is_dir() and not path.name.startswith("."))
+
+
+def _signature(folder: Path) -> tuple[tuple[str, int, int], ...]:
+    entries = []
+    for pack in pack_folders(folder):
+        for path in (pack, *pack.rglob("*")):
+            try:
+                stat = path.stat()
+            except OSError:
+                continue
+            entries.append((str(path), stat.st_mtime_ns, stat.st_size))
+    return tuple(sorted(entries))
+
+
+def local_offset() -> timedelta:
+    """The machine's offset from UTC now; the learner's day is this machine's day."""
+    return datetime.now().astimezone().utcoffset() or timedelta(0)

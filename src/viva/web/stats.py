@@ -1,0 +1,88 @@
+"""The numbers of the progress page and of ``viva stats``, gathered once for both."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from viva.bank import Bank
+from viva.language import Language
+from viva.store import Learner
+from viva.study import progress
+from viva.study.plan import plan_days
+from viva.web import desk
+
+DAYS_SHOWN = 28
+MISSED_SHOWN = 15
+
+
+@dataclass(frozen=True)
+class Stats:
+    """What the learner has done and what is ahead; all counts are of questions, reviews or seconds."""
+
+    reviews: int
+    answers: int
+    seconds: float
+    streak: int
+    true_retention: float | None
+    by_day: list[Any]
+    ahead: Any
+    days_left: int | None
+    topics: list[dict[str, Any]]
+    missed: list[dict[str, Any]]
+
+
+def collect(learner: Learner, bank: Bank, moment: datetime) -> Stats:
+    """Everything the progress page shows, for the learner's days as this machine's clock counts them."""
+    settings = desk.study_settings(learner)
+    offset = timedelta(minutes=settings.utc_offset_minutes)
+    cards = {key: card for key, card in learner.cards().items() if key in bank}
+    reviews = list(learner.reviews())
+    coverage = progress.coverage_by_topic(desk.queue_items(bank), cards)
+    retention = progress.retention_by_topic(desk.queue_items(bank), cards, moment)
+    topics = [
+        {"topic": topic, "seen": coverage[topic.id].seen, "total": coverage[topic.id].total, "retention": retention.get(topic.id)}
+        for topic in bank.topics
+    ]
+    missed = []
+    for entry in progress.most_missed_points(learner.all_grades(), limit=MISSED_SHOWN * 3):
+        question = bank.get(entry.question)
+        point = next((p for p in question.points if p.id == entry.point), None) if question else None
+        if question and point and entry.missed:
+            missed.append({"question": question, "point": point, "missed": entry.missed, "asked": entry.asked, "last": entry.last_status})
+    totals = learner.totals()
+    return Stats(
+        reviews=len(reviews),
+        answers=totals.answers,
+        seconds=totals.seconds,
+        streak=progress.streak(reviews, moment, settings),
+        true_retention=progress.true_retention(reviews),
+        by_day=progress.reviews_by_day(reviews, moment, settings, days=DAYS_SHOWN),
+        ahead=plan_days(desk.queue_items(bank), cards, moment, settings, days=None),
+        days_left=((settings.interview - (moment + offset).date()).days if settings.interview else None),
+        topics=topics,
+        missed=missed[:MISSED_SHOWN],
+    )
+
+
+def as_json(stats: Stats, language: Language = "en") -> dict[str, Any]:
+    """``viva stats --json``."""
+    return {
+        "reviews": stats.reviews,
+        "answers": stats.answers,
+        "seconds": round(stats.seconds, 1),
+        "streak_days": stats.streak,
+        "true_retention": stats.true_retention,
+        "days_left": stats.days_left,
+        "reviews_by_day": [{"date": day.date.isoformat(), "again": day.again, "hard": day.hard, "good": day.good, "easy": day.easy} for day in stats.by_day],
+        "plan": [{"date": day.date.isoformat(), "due": day.due, "new": day.new, "final": day.final} for day in stats.ahead.days],
+        "topics": [
+            {"topic": row["topic"].id, "title": row["topic"].title.get(language), "seen": row["seen"], "total": row["total"], "retention": row["retention"]}
+            for row in stats.topics
+        ],
+        "missed_points": [
+            {"question": row["question"].key, "point": row["point"].id, "text": row["point"].text.get(language), "missed": row["missed"], "asked": row["asked"]}
+            for row in stats.missed
+        ],
+    }
