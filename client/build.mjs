@@ -24,7 +24,7 @@ await build({
   target: "es2022",
   minify: true,
   sourcemap: false,
-  external: ["./fonts/*", "./katex/*"],
+  external: ["/static/*"],
   outdir: out,
   logLevel: "warning",
 });

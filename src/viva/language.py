@@ -6,8 +6,6 @@ A sentence that a person reads is written once in each language, side by side wh
 
 from __future__ import annotations
 
-import locale
-import os
 from typing import Literal, cast
 
 from pydantic import BaseModel, ConfigDict, model_validator
@@ -44,8 +42,3 @@ def parse_language(value: str | None, default: Language = "ko") -> Language:
     short = (value or "").strip().lower().replace("_", "-").split("-")[0]
     return cast(Language, short) if short in LANGUAGES else default
 
-
-def system_language() -> Language:
-    """The language of ``VIVA_LANG`` or the locale: Korean for ``ko_*``, else English."""
-    named = os.environ.get("VIVA_LANG") or os.environ.get("LC_ALL") or os.environ.get("LC_MESSAGES") or os.environ.get("LANG")
-    return parse_language(named or locale.getlocale()[0], default="en")

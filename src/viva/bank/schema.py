@@ -18,6 +18,10 @@ from viva.language import Language, Text
 Slug = Annotated[str, StringConstraints(pattern=r"^[a-z0-9]+(?:-[a-z0-9]+)*$", max_length=64)]
 
 
+LabId = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9]+(?:[.-][A-Za-z0-9]+)*$", max_length=64)]
+"""Labs are named after what they show, so ``two-over-L`` and ``pm-0.1-depends-on-width`` are ids too."""
+
+
 class _Frozen(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -69,7 +73,7 @@ class Claim(_Frozen):
     id: Slug
     text: Text
     kind: Literal["lab", "definition", "opinion"]
-    lab: Slug | None = None
+    lab: LabId | None = None
 
     @model_validator(mode="after")
     def _lab_is_named(self) -> Claim:

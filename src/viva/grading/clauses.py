@@ -20,12 +20,17 @@ from viva.grading.normaliser import Normalised, normalise
 _SENTENCE_TOKENS = 90
 """Longer runs without a full stop (speech, notes) are cut, so that their ends do not count as one statement."""
 
+NEGATION = "NEG"
+"""The key under which every negation stands."""
+
+_LIGHT_EN = frozenset("make makes made get gets got become becomes have has had do does did use uses used turn bring".split())
+_VERBS_EN = frozenset("is are was were has have does do can will".split())
 _CONTRAST_EN = frozenset("but while whereas although though however".split())
 _CONTRAST_KO = frozenset("지만 는데 은데 ᆫ데 으나 나 면서도".split())
 _CONTRAST_WORDS_KO = frozenset("하지만 그러나 반면 그런데 대신".split())
 _CONSEQUENCE_KO = frozenset("그래서 따라서 그러므로 그러면".split())
 _CONDITION_KO = frozenset("으면 면 다면 는다면 ᆫ다면 어도 아도 더라도 으니까 고서는".split())
-_SKIPPED_EN = frozenset("always reall actuall simpl directl exactl necessaril alway yet even realli actualli directli exactli simpli necessarili".split())
+_SKIPPED_EN = frozenset("alway yet even quite necessar".split())
 _WHOLE_KO = frozenset("때문 이유 원인 탓 덕분".split())
 
 
@@ -40,6 +45,8 @@ class Reading:
     denied: frozenset[int]
     negations: tuple[int, ...]
     spans: tuple[Span, ...]
+    completed: bool = False
+    """For cues: an ending was added to a stem before it was read."""
 
     @cached_property
     def index(self) -> dict[str, tuple[tuple[int, int], ...]]:
@@ -48,6 +55,8 @@ class Reading:
         for at, token in enumerate(self.tokens):
             if token.kind in ("content", "glue"):
                 places.setdefault(token.key, []).append((at, at))
+            elif token.kind == "negation":
+                places.setdefault(NEGATION, []).append((at, at))
         for span in self.spans:
             places.setdefault(span.key, []).append((span.first, span.last))
         return {key: tuple(dict.fromkeys(found)) for key, found in places.items()}
@@ -105,7 +114,7 @@ def _divide(text: str, tokens: Sequence[Token]) -> tuple[tuple[int, ...], tuple[
         length += 1
         if _ends_sentence(text, token, following) or length >= _SENTENCE_TOKENS:
             sentence, segment, length = sentence + 1, segment + 1, 0
-        elif _ends_segment(token, following):
+        elif _ends_segment(token, following) or _comma_opens(tokens, at):
             segment += 1
     return tuple(sentences), tuple(segments)
 
@@ -127,6 +136,16 @@ def _ends_segment(token: Token, following: Token | None) -> bool:
     if token.key in _CONTRAST_KO:
         return True
     return token.key in ("고", "며", "으며") and following.key not in _CONSEQUENCE_KO and following.tag not in ("VV",)
+
+
+def _comma_opens(tokens: Sequence[Token], at: int) -> bool:
+    """Whether the comma at ``at`` opens a statement about something else: ``, K는 …``, ``, and then``, ``, K is``."""
+    if tokens[at].key != "," or at + 2 >= len(tokens):
+        return False
+    first, second = tokens[at + 1], tokens[at + 2]
+    if first.tag == "L" and (first.key == "and" or (first.kind == "content" and second.tag == "L" and second.key in _VERBS_EN)):
+        return True
+    return first.kind == "content" and second.tag == "JX" and second.key in ("은", "는")
 
 
 def _denials(tokens: Sequence[Token], segment: Sequence[int], spans: Sequence[Span]) -> tuple[set[int], list[int]]:
@@ -185,16 +204,17 @@ def _denied_korean(tokens: Sequence[Token], at: int, segment: Sequence[int]) -> 
 
 
 def _denied_english(tokens: Sequence[Token], at: int, segment: Sequence[int], spans: Sequence[Span]) -> set[int]:
-    if tokens[at].tag == "L" and at > 0 and tokens[at - 1].key == "if":
+    if at > 0 and tokens[at - 1].key == "if":
         return set()
     ahead = at + 1
-    clause_word = False
+    clause_word = light = False
     while ahead < len(tokens) and segment[ahead] == segment[at]:
         if tokens[ahead].key in ("because", "that", "due", "since") and ahead <= at + 2:
             clause_word = True
         if tokens[ahead].kind == "break":
             return set()
-        if tokens[ahead].kind == "content" and tokens[ahead].key not in _SKIPPED_EN:
+        light = light or tokens[ahead].key in _LIGHT_EN
+        if tokens[ahead].kind == "content" and tokens[ahead].tag != "LR" and tokens[ahead].key not in _SKIPPED_EN:
             break
         ahead += 1
     else:
@@ -202,7 +222,11 @@ def _denied_english(tokens: Sequence[Token], at: int, segment: Sequence[int], sp
     if clause_word:
         return {i for i in range(ahead, len(tokens)) if segment[i] == segment[at]}
     last = max((span.last for span in spans if span.first == ahead), default=ahead)
-    return set(range(ahead, last + 1))
+    denied = set(range(ahead, last + 1))
+    if light:  # "does not make the data Gaussian" denies what it is made, too
+        rest = (i for i in range(last + 1, min(last + 4, len(tokens))) if segment[i] == segment[at])
+        denied.update(i for i in rest if tokens[i].kind == "content")
+    return denied
 
 
 def glue_ratio(tokens: Sequence[Token]) -> tuple[int, float]:

@@ -9,14 +9,15 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 
 from viva.bank import Question
 from viva.bank.schema import Cues
-from viva.grading.clauses import Reading, read
+from viva.grading.clauses import NEGATION, Reading, read
 from viva.grading.lexicon import synonyms
-from viva.grading.morphology import has_hangul, is_predicate
+from viva.grading.morphology import Token, has_hangul, is_predicate
+from viva.grading.normaliser import normalise
 from viva.language import LANGUAGES, Language
 
 Element = frozenset[str]
@@ -33,6 +34,9 @@ class Wording:
     negated: bool = False
     opposite: tuple[tuple[Element, ...], ...] = ()
     """Rows that say the contrary (decrease for increase)."""
+    strict: bool = False
+    """Its words have to come in this order and close together, no synonym will do and small words count: for cues
+    of what is wrong, where a false alarm costs more than a miss."""
 
 
 @dataclass(frozen=True)
@@ -52,6 +56,8 @@ class Cue:
     needed: int
     half: int
     phrase: bool = False
+    denies: bool = False
+    """One of its ideas is a bare negation, so a denial in the answer is what it asks for."""
 
 
 @dataclass(frozen=True)
@@ -77,46 +83,50 @@ def compile_question(question: Question) -> QuestionCues:
     texts = [text for text in (question.question.ko, question.question.en) if text]
     asked = {key for text in texts for key in read(text).index}
     return QuestionCues(
-        tuple(PointCues(p.id, _compile(p.cues), _compile(p.opposite)) for p in question.points),
-        tuple(PointCues(m.id, _compile(m.cues), {}) for m in question.misconceptions),
+        tuple(PointCues(p.id, _compile(p.cues), _compile(p.opposite, strict=True)) for p in question.points),
+        tuple(PointCues(m.id, _compile(m.cues, strict=True), {}) for m in question.misconceptions),
         frozenset(asked),
     )
 
 
-def _compile(cues: Cues) -> dict[Language, tuple[Cue, ...]]:
-    return {language: tuple(cue for text in cues.get(language) if (cue := compile_cue(text)) is not None) for language in LANGUAGES}
+def _compile(cues: Cues, *, strict: bool = False) -> dict[Language, tuple[Cue, ...]]:
+    return {
+        language: tuple(cue for text in cues.get(language) if (cue := compile_cue(text, strict)) is not None)
+        for language in LANGUAGES
+    }
 
 
 @lru_cache(maxsize=20_000)
-def compile_cue(text: str) -> Cue | None:
-    """``text`` compiled; None where it holds nothing that could be said."""
+def compile_cue(text: str, strict: bool = False) -> Cue | None:
+    """``text`` compiled; None where it holds nothing that could be said. ``strict`` for what is wrong: see Wording."""
     parts = [part.strip() for part in re.split(r"\s\+\s", text) if part.strip()]
     if len(parts) > 1 or re.search(r"\s\|\s", text):
-        ideas = tuple(idea for part in parts if (idea := _idea(part)).wordings)
+        ideas = tuple(idea for part in parts if (idea := _idea(part, strict)).wordings)
         if not ideas:
             return None
-        return Cue(text, ideas, needed=len(ideas), half=max(2, -(-len(ideas) // 2)))
-    return _phrase(text)
+        denies = any(row == (frozenset({NEGATION}),) for idea in ideas for wording in idea.wordings for row in wording.rows)
+        return Cue(text, ideas, needed=len(ideas), half=max(2, -(-len(ideas) // 2)), denies=denies)
+    return _phrase(text, strict)
 
 
-def _idea(part: str) -> Idea:
+def _idea(part: str, strict: bool) -> Idea:
     texts = [wording.strip() for wording in re.split(r"\s\|\s", part) if wording.strip()]
-    wordings = tuple(w for t in texts if (w := compile_wording(t)).rows or w.squeezed)
+    wordings = tuple(w for t in texts if (w := compile_wording(t, strict)).rows or w.squeezed)
     return Idea(texts[0] if texts else part, wordings)
 
 
-def _phrase(text: str) -> Cue | None:
+def _phrase(text: str, strict: bool) -> Cue | None:
     """A cue without operators: short ones as one wording, sentences word by word."""
     reading = _best_reading(text)
-    elements = [(at, element) for row in _rows(reading)[:1] for at, element in row]
-    if len(elements) <= 3:
-        whole = compile_wording(text)
+    elements = [(at, element) for row in _rows(reading, strict)[:1] for at, element in row]
+    if len(elements) <= (9 if strict else 3):
+        whole = compile_wording(text, strict)
         return Cue(text, (Idea(text, (whole,)),), 1, 2) if whole.rows or whole.squeezed else None
     ideas = []
     for first, element in elements:
         token = reading.tokens[first]
         word = reading.source.text[token.start : token.end]
-        ideas.append(Idea(word, (Wording(word, ((element,),), negated=first in reading.denied, opposite=_opposites(((element,),))),)))
+        ideas.append(Idea(word, (Wording(word, ((element,),), negated=first in reading.denied, opposite=() if strict else _opposites(((element,),))),)))
     return Cue(text, tuple(ideas), needed=_share(len(ideas), 0.7), half=_share(len(ideas), 0.45), phrase=True)
 
 
@@ -125,29 +135,36 @@ def _share(count: int, part: float) -> int:
 
 
 @lru_cache(maxsize=50_000)
-def compile_wording(text: str) -> Wording:
+def compile_wording(text: str, strict: bool = False) -> Wording:
     """One wording, with Korean stems (``가까``, ``줄지 않``) completed before they are cut."""
     reading = _best_reading(text)
-    rows = tuple(tuple(element for _, element in row) for row in _rows(reading))
+    rows = tuple(tuple(element for _, element in row) for row in _rows(reading, strict))
     formula = _is_formula(reading)
-    squeezed = ""
-    whole = reading.source
-    plain = read_plain(text)
-    if formula or len(re.findall("[가-힣]", plain)) >= 2:
-        squeezed = plain
-    if formula and not any(len(token.key) >= 3 and token.key[0] != "#" for token in reading.tokens):
+    plain = normalise(text).squeezed[0]
+    syllables = len(_HANGUL.findall(plain))
+    squeezed = plain if formula or syllables >= 2 or (strict and syllables and len(plain) > 1) else ""
+    wordless = not any(len(token.key) >= 3 and token.key[0] != "#" for token in reading.tokens)
+    if formula and (strict or wordless):
         rows = ()
-    if not whole.text.strip():
-        return Wording(text, ())
-    negated = bool(reading.negations)
-    return Wording(text, rows, squeezed, negated, () if negated else _opposites(rows))
+    if strict and not _is_stem(reading):
+        rows = ()
+    only_negation = rows == ((frozenset({NEGATION}),),)
+    negated = bool(reading.negations) and not strict and not only_negation
+    return Wording(text, rows, "" if only_negation else squeezed, negated, () if negated or strict else _opposites(rows), strict)
 
 
-def read_plain(text: str) -> str:
-    """``text`` as it is looked for in a squeezed reading."""
-    from viva.grading.normaliser import normalise
+def _is_stem(reading: Reading) -> bool:
+    """Whether the words of a strict wording may be matched as words.
 
-    return normalise(text).squeezed[0]
+    Korean that ends in an ending or a particle (``나눈다``, ``0이 된``, ``Q로``) is meant as it stands; so is a wording
+    of small words alone.
+    """
+    if not reading.tokens or not has_hangul(reading.source.text):
+        return True
+    if not any(token.kind in ("content", "negation") for token in reading.tokens):
+        return False
+    last = reading.tokens[-1].tag
+    return (last not in ("EF", "EC", "ETM") and last[0] != "J") or reading.completed
 
 
 def _best_reading(text: str) -> Reading:
@@ -162,7 +179,7 @@ def _best_reading(text: str) -> Reading:
         stem_ends = len(longer.source.text) - len(ending)
         stems = [token for token in longer.tokens if is_predicate(token) and token.tag[0] == "V" and token.end in (stem_ends, stem_ends + 1) and token.start < stem_ends]
         if stems and _content(longer) + extra < cost:
-            best, cost = longer, _content(longer) + extra
+            best, cost = replace(longer, completed=True), _content(longer) + extra
     return best
 
 
@@ -170,14 +187,20 @@ def _content(reading: Reading) -> int:
     return sum(token.kind == "content" for token in reading.tokens)
 
 
-def _rows(reading: Reading) -> list[list[tuple[int, Element]]]:
+def _rows(reading: Reading, strict: bool) -> list[list[tuple[int, Element]]]:
     """The elements of a wording: once with multi-word terms as one element, once word by word."""
-    wanted = [at for at, token in enumerate(reading.tokens) if token.kind == "content"]
+    wanted = [at for at, token in enumerate(reading.tokens) if token.kind == "content" or (strict and _counts(token))]
     if not wanted:
-        wanted = [at for at, token in enumerate(reading.tokens) if token.kind == "glue"]
-    singles: dict[int, set[str]] = {at: {reading.tokens[at].key} for at in wanted}
+        wanted = [at for at, token in enumerate(reading.tokens) if token.kind == "negation"]
+    if not wanted:
+        wanted = [at for at, token in enumerate(reading.tokens) if token.kind == "glue" and token.tag[0] not in "JE"]
+    singles: dict[int, set[str]] = {
+        at: {NEGATION if reading.tokens[at].kind == "negation" else reading.tokens[at].key} for at in wanted
+    }
     longest: dict[int, tuple[int, set[str]]] = {}
     for span in reading.spans:
+        if strict and span.key[0] == "=":
+            continue
         if span.first == span.last and span.first in singles:
             singles[span.first].add(span.key)
         elif span.first in singles and span.last > span.first:
@@ -200,6 +223,21 @@ def _rows(reading: Reading) -> list[list[tuple[int, Element]]]:
     return [covered] if covered == literal or not literal else [covered, literal]
 
 
+_SMALL_EN = frozenset("a an the it its this that".split())
+_HEAVY_KO = frozenset("만 밖에 조차 처럼 보다 까지 부터 마다 같이".split())
+
+
+def _counts(token: Token) -> bool:
+    """Whether a small word matters in a strict wording: ``only``, ``with``, 만, 처럼 do; articles and 은/는 do not."""
+    if token.kind == "negation":
+        return True
+    if token.kind != "glue":
+        return False
+    if token.tag[0] == "L":
+        return token.key not in _SMALL_EN
+    return token.key in _HEAVY_KO or token.tag[0] in "NM" or token.tag in ("VV", "VA")
+
+
 def _opposites(rows: Sequence[tuple[Element, ...]]) -> tuple[tuple[Element, ...], ...]:
     """``rows`` with a word of direction turned round; empty where there is none."""
     table = synonyms().opposite
@@ -212,6 +250,7 @@ def _opposites(rows: Sequence[tuple[Element, ...]]) -> tuple[tuple[Element, ...]
     return tuple(turned)
 
 
+_HANGUL = re.compile("[가-힣]")
 _FORMULA = re.compile(r"[=^√+/()|'∂∇≤≥<>⊙σηαβγλμεθρφ]|(?<=[a-z0-9])\s?-\s?(?=[a-z0-9](?![a-z]))")
 
 

@@ -118,7 +118,7 @@ def _against(matching: Matching, point: PointCues, order: tuple[Language, ...], 
         window
         for cue in _cues(point.opposite, order)
         for window in best_windows(matching, cue, one_segment=True)
-        if window.straight >= window.cue.needed and matching.is_statement(window.first, window.last)
+        if _says_wrong(matching, window)
     ]
     found += [
         window
@@ -133,6 +133,16 @@ def _against(matching: Matching, point: PointCues, order: tuple[Language, ...], 
     return min(found, key=lambda f: (f.width, f.first), default=None)
 
 
+def _says_wrong(matching: Matching, window: Found) -> bool:
+    """Whether all of a wrong statement stands there, undenied, and nobody calls it a misunderstanding."""
+    return (
+        window.straight >= window.cue.needed
+        and matching.is_statement(window.first, window.last)
+        and not matching.is_denied_window(window)
+        and not matching.is_refuted(window)
+    )
+
+
 def _same_place(reading: Reading, made: Found, against: Found) -> bool:
     """Whether the point is made only where it is said backwards, and no more tightly."""
     overlap = made.first <= against.last and against.first <= made.last
@@ -142,7 +152,7 @@ def _same_place(reading: Reading, made: Found, against: Found) -> bool:
 def _misconception(matching: Matching, entry: PointCues, order: tuple[Language, ...], answer: str) -> MisconceptionMark | None:
     for cue in _cues(entry.cues, order):
         for window in best_windows(matching, cue, one_segment=True):
-            if window.straight >= window.cue.needed and matching.is_statement(window.first, window.last):
+            if _says_wrong(matching, window):
                 start, end = _span(matching.reading, window, answer)
                 return MisconceptionMark(entry.id, answer[start:end], start, end)
     return None
@@ -153,12 +163,25 @@ def _quoted(reading: Reading, point: str, status: Status, found: Found, answer: 
     return PointMark(point, status, answer[start:end], start, end, _why(reading, status, found, language))
 
 
+_CLAUSE = 14
+"""A quote is widened to its clause by at most so many tokens on each side."""
+
+
 def _span(reading: Reading, found: Found, answer: str) -> tuple[int, int]:
-    """The original's span of the window, widened to whole words."""
-    start, end = reading.source.span(reading.tokens[found.first].start, max(t.end for t in reading.tokens[found.first : found.last + 1]))
+    """The original's span of the clauses that the window lies in, in whole words."""
+    first, last = found.first, found.last
+    for low in range(found.first, max(-1, found.first - _CLAUSE), -1):
+        if reading.segment[low] != reading.segment[found.first] or reading.tokens[low].kind == "break":
+            break
+        first = low
+    for high in range(found.last, min(len(reading.tokens), found.last + _CLAUSE)):
+        if reading.segment[high] != reading.segment[found.last] or reading.tokens[high].kind == "break":
+            break
+        last = high
+    start, end = reading.source.span(reading.tokens[first].start, max(t.end for t in reading.tokens[first : last + 1]))
     while start > 0 and not answer[start - 1].isspace() and answer[start - 1] not in ".,;!?":
         start -= 1
-    while end < len(answer) and not answer[end].isspace():
+    while end < len(answer) and not answer[end].isspace() and answer[end] not in ",;!?":
         end += 1
     return start, end
 

@@ -13,11 +13,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from viva.grading.clauses import Reading, glue_ratio
+from viva.grading.clauses import NEGATION, Reading, glue_ratio
 from viva.grading.cues import Cue, Element, Idea, Wording
 
 SLACK = 4
 """How many words may stand between the words of one wording."""
+STRICT_GAP = 3
+"""How far apart, in tokens, the words of a strict wording may follow each other."""
 REACH = 60
 """How many tokens the ideas of a cue may lie apart."""
 
@@ -72,8 +74,8 @@ class Matching:
     def _wording_hits(self, wording: Wording) -> list[Hit]:
         reading = self.reading
         found: list[Hit] = []
-        places = [place for row in wording.rows for place in self._row_places(row)]
-        places += self._squeezed_places(wording.squeezed) if wording.squeezed else []
+        places = [place for row in wording.rows for place in self._row_places(row, wording.strict)]
+        places += self._squeezed_places(wording.squeezed, wording.strict) if wording.squeezed else []
         for first, last in dict.fromkeys(places):
             word = reading.source.text[reading.tokens[first].start : reading.tokens[last].end]
             if wording.negated:
@@ -84,24 +86,35 @@ class Matching:
                 else:
                     found.append(Hit(first, last, True, word))
             else:
-                found.append(Hit(first, last, any(at in reading.denied for at in range(first, last + 1)), word))
+                found.append(Hit(first, last, self._is_denied(first, last, wording), word))
         for row in wording.opposite:
             for first, last in self._row_places(row):
                 if not any(at in reading.denied for at in range(first, last + 1)):
                     found.append(Hit(first, last, True, reading.source.text[reading.tokens[first].start : reading.tokens[last].end]))
         return found
 
+    def _is_denied(self, first: int, last: int, wording: Wording) -> bool:
+        reading = self.reading
+        if wording.strict:
+            if any(NEGATION in element for row in wording.rows for element in row):
+                return False
+            if any(first - 2 <= at < first and reading.tokens[at].tag[0] == "L" for at in reading.negations):
+                return True
+        return any(at in reading.denied for at in range(first, last + 1))
+
     def _places(self, element: Element) -> list[tuple[int, int]]:
         index = self.reading.index
         return sorted({place for key in element for place in index.get(key, ())})
 
-    def _row_places(self, row: tuple[Element, ...]) -> list[tuple[int, int]]:
-        """Where all elements of a wording stand together, in any order, in one sentence."""
+    def _row_places(self, row: tuple[Element, ...], ordered: bool = False) -> list[tuple[int, int]]:
+        """Where all elements of a wording stand together in one sentence, in their order or in any."""
         options = [self._places(element) for element in row]
         if not options or not all(options):
             return []
         if len(options) == 1:
             return options[0]
+        if ordered:
+            return self._ordered_places(options)
         rarest = min(range(len(options)), key=lambda i: len(options[i]))
         limit = 2 * len(row) + SLACK
         found = []
@@ -119,7 +132,40 @@ class Matching:
                     found.append((low, high))
         return found
 
-    def _squeezed_places(self, wanted: str) -> list[tuple[int, int]]:
+    def _ordered_places(self, options: list[list[tuple[int, int]]]) -> list[tuple[int, int]]:
+        found = []
+        for first, last in options[0][:400]:
+            high = last
+            for places in options[1:]:
+                following = next((place for place in places if place[0] > high), None)
+                if following is None or following[0] - high > STRICT_GAP or self._broken(high, following[0]):
+                    break
+                high = following[1]
+            else:
+                if self.reading.sentence[first] == self.reading.sentence[high]:
+                    found.append((first, high))
+        return found
+
+    def _broken(self, first: int, last: int) -> bool:
+        return any(token.kind == "break" for token in self.reading.tokens[first:last])
+
+    def is_denied_window(self, found: Found) -> bool:
+        """Whether a negation that none of the found wordings contains stands in the window, or just behind it."""
+        inside = {at for hit in found.hits if hit is not None for at in range(hit.first, hit.last + 1)}
+        return any(
+            found.first - 1 <= at <= (found.last + 3 if self.reading.tokens[at].tag[0] == "L" else found.last)
+            and at not in inside
+            and self.reading.segment[at] in (self.reading.segment[found.first], self.reading.segment[found.last])
+            for at in self.reading.negations
+        )
+
+    def is_refuted(self, found: Found) -> bool:
+        """Whether the sentence calls something a myth or a mistake that the wording itself does not."""
+        inside = {at for hit in found.hits if hit is not None for at in range(hit.first, hit.last + 1)}
+        places = (first for first, _ in self.reading.index.get("=refuted", ()))
+        return any(at not in inside and self.reading.sentence[at] == self.reading.sentence[found.last] for at in places)
+
+    def _squeezed_places(self, wanted: str, strict: bool) -> list[tuple[int, int]]:
         reading = self.reading
         text, places = reading.source.squeezed
         plain = reading.source.text
@@ -128,7 +174,8 @@ class Matching:
         while at >= 0 and len(found) < 50:
             start, end = places[at], places[at + len(wanted) - 1] + 1
             before, after = plain[start - 1 : start], plain[end : end + 1]
-            if _stands_alone(wanted, before, after, start in reading.word_starts):
+            goes_on = strict and (plain[end : end + 4].lstrip(" )]}")[:1] in ("/", "^") or "," in plain[start:end])
+            if not goes_on and _stands_alone(wanted, before, after, start in reading.word_starts):
                 found.append((reading.at(start), reading.at(end - 1)))
             at = text.find(wanted, at + 1)
         return found
@@ -182,6 +229,8 @@ def best_windows(matching: Matching, cue: Cue, *, one_segment: bool = False) -> 
     """The fullest window of ``cue`` around each of its hits, fullest and then tightest first."""
     reading = matching.reading
     hits = [matching.hits(idea) for idea in cue.ideas]
+    if cue.denies:
+        hits = [tuple(hit._replace(contrary=False) for hit in of_idea) for of_idea in hits]
     if sum(map(bool, hits)) < min(cue.half, cue.needed):
         return []
     anchors = sorted({hit for of_idea in hits for hit in of_idea})[:600]
@@ -192,6 +241,8 @@ def best_windows(matching: Matching, cue: Cue, *, one_segment: bool = False) -> 
             near = [hit for hit in of_idea if _together(reading, anchor, hit, one_segment)]
             chosen.append(min(near, key=lambda hit: (hit.contrary, _distance((hit.first, hit.last), anchor.first, anchor.last), hit)) if near else None)
         present = [hit for hit in chosen if hit is not None]
+        if not present:
+            continue
         first, last = min(hit.first for hit in present), max(hit.last for hit in present)
         if reading.sentence[last] - reading.sentence[first] > 1 or last - first > 2 * REACH:
             continue

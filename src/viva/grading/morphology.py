@@ -36,7 +36,7 @@ def kiwi() -> Any:
 
 @dataclass(frozen=True, slots=True)
 class Token:
-    """``key`` is what is compared; ``start:end`` counts in the normalised text; ``tag`` is Kiwi's, or ``L``/``N``/``S``."""
+    """``key`` is what is compared; ``start:end`` counts in the normalised text; ``tag`` is Kiwi's, or ``L`` (``LR`` for ``-ly``), ``N``, ``S``."""
 
     key: str
     kind: Kind
@@ -55,7 +55,7 @@ _HANGUL = re.compile(r"[가-힣]")
 
 _GLUE_EN = frozenset(
     "a an the of to in on at by for from with as is are was were be been being am it its it's this that these those "
-    "and or so if then than there their they them we our you your i he she his her do does did have has had having "
+    "and or so if then than there their they them we our you your i do does did have has had having "
     "will would can could may might must should shall which who what when where how also just very into onto over "
     "such each both some any more most less least only own same too about because while but whereas since though although "
     "however therefore thus hence between through per via up out off that's there's let's us me my one's i.e e.g etc "
@@ -63,7 +63,7 @@ _GLUE_EN = frozenset(
 )
 _NEGATION_EN = frozenset("not no never without cannot neither nor none nothing hardly barely".split())
 _STOP_KO = frozenset(
-    "것 거 수 때 등 데 줄 뿐 바 중 경우 하 되 있 이 그 저 이런 그런 어떤 같 대하 위하 통하 우리 즉 그리고 또 또는 및 "
+    "것 거 수 때 등 데 줄 뿐 바 중 경우 하 되 있 이 그 저 이런 그런 어떤 대하 위하 통하 우리 즉 그리고 또 또는 및 "
     "왜냐하면 좀 매우 아주 너무 정말 더 가장 그래서 따라서 그러면 그러므로 하지만 그러나 그런데 반면 보 주 나 제 내 우선 먼저 "
     "여기 거기 이것 그것 이렇 그렇 어떻 말하 부르 때문 이유 사용 쓰 이용 정도 점 쪽 씩 채 대로 만큼".split()
 )
@@ -102,7 +102,7 @@ def _word(match: re.Match[str]) -> Token:
     plain = form.split("'")[0]
     if form in _GLUE_EN or plain in _GLUE_EN:
         return Token(plain, "glue", "L", start, end)
-    return Token(stem(plain), "content", "L", start, end)
+    return Token(stem(plain), "content", "LR" if plain.endswith("ly") and len(plain) > 4 else "L", start, end)
 
 
 def number_key(form: str) -> str:

@@ -26,18 +26,18 @@ def attempt_values(given: dict[str, Any]) -> dict[str, Any]:
     identity = str(given["id"])
     if not 0 < len(identity) <= 64 or not identity.replace("-", "").isalnum():
         raise StoreError(
-            ko=f"답의 id {identity!r}을(를) 쓸 수 없어요. 64자 이하의 UUID여야 해요.",
+            ko=f"답의 id로 {identity!r} 값을 쓸 수 없어요. 64자 이하의 UUID를 보내 주세요.",
             en=f"The answer's id {identity!r} cannot be used; send a UUID of at most 64 characters.",
         )
     if given["way"] not in WAYS:
         raise StoreError(
-            ko=f"답하는 방법 {given['way']!r}을(를) 몰라요. text, ink, spoken 중 하나여야 해요.",
+            ko=f"답하는 방법은 text, ink, spoken 중 하나여야 하는데 {given['way']!r}예요.",
             en=f"There is no way of answering called {given['way']!r}; it is text, ink or spoken.",
         )
     return {**given, "id": identity, "text": clean(given["text"])}
 
 
-def same(stored: Mapping[str, Any], given: dict[str, Any]) -> bool:
+def same(stored: Mapping[Any, Any], given: dict[str, Any]) -> bool:
     """Whether a second request with the same id says the same; its seconds may differ."""
     plain = all(stored[name] == given[name] for name in ("learner", "session", "question", "language", "way", "text"))
     return plain and to_json(stored["ink"]) == to_json(given["ink"])
@@ -59,7 +59,7 @@ def read_attempts(connection: Connection, learner: str, *where: Any, limit: int 
     return [_attempt(row, marks.get(row["id"])) for row in rows]
 
 
-def _attempt(row: Mapping[str, Any], mark: StoredGrade | None) -> Attempt:
+def _attempt(row: Mapping[Any, Any], mark: StoredGrade | None) -> Attempt:
     fields = {name: value for name, value in row.items() if name != "learner"}
     return Attempt(**fields, grade=mark.grade if mark else None)
 

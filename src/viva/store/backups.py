@@ -62,7 +62,7 @@ def make(database: Database, kind: str, path: Path | None = None) -> Path:
     target = path or place / f"viva-{now():%Y%m%dT%H%M%S%f}Z-{kind}.db"
     if target.exists():
         raise StoreError(
-            ko=f"{target} 파일이 이미 있어요. 다른 이름을 지정해 주세요.",
+            ko=f"같은 이름의 파일({target})이 이미 있어요. 다른 이름을 지정해 주세요.",
             en=f"{target} exists already; give another name.",
         )
     private_folder(target.parent)
@@ -134,14 +134,14 @@ def restore(database: Database, source: Path) -> Path | None:
     assert database.path is not None
     if not source.is_file():
         raise StoreError(
-            ko=f"{source} 파일이 없어요. `viva backup --list`로 백업을 확인해 주세요.",
+            ko=f"파일({source})이 없어요. `viva backup --list`로 백업을 확인해 주세요.",
             en=f"There is no file {source}; see the backups with `viva backup --list`.",
         )
     private_folder(place)
     checked = place / f".{source.stem}.{uuid.uuid4().hex}.part"
     try:
-        sqlite.copy(source, checked)
-        sqlite.verify(checked)
+        sqlite.copy(source, checked, name=str(source))
+        sqlite.verify(checked, str(source))
         _bring_up_to_date(checked, source)
         return _replace(database, checked)
     finally:
@@ -156,14 +156,14 @@ def _bring_up_to_date(copy: Path, source: Path) -> None:
         found = migrate.version(opened)
         if found is None:
             raise StoreError(
-                ko=f"{source}은(는) 비어 있는 데이터베이스예요. Viva의 백업 파일을 지정해 주세요.",
+                ko=f"파일({source})에 아무것도 없어요. Viva의 백업 파일을 지정해 주세요.",
                 en=f"{source} is an empty database; name a backup of Viva's.",
             )
         if found != tables.REVISIONS[-1]:
             migrate.upgrade(opened)
     finally:
         opened.close()
-    sqlite.verify(copy)
+    sqlite.verify(copy, str(source))
 
 
 def _replace(database: Database, checked: Path) -> Path | None:
@@ -181,7 +181,6 @@ def _replace(database: Database, checked: Path) -> Path | None:
             with suppress(FileNotFoundError):
                 os.replace(f"{database.path}{suffix}", f"{kept[-1]}{suffix}")
         sqlite.copy(checked, database.path)
-    os.chmod(database.path, 0o600)
     return kept[-1] if kept else None
 
 
@@ -189,15 +188,14 @@ def _write_checked(source: Path, target: Path) -> None:
     part = target.with_name(f".{target.name}.{uuid.uuid4().hex}.part")
     try:
         sqlite.copy(source, part)
-        sqlite.verify(part)
-        os.chmod(part, 0o600)
+        sqlite.verify(part, str(source))
         with open(part, "rb+") as file:
             os.fsync(file.fileno())
         os.replace(part, target)
         _sync_folder(target.parent)
     except OSError as error:
         raise StoreError(
-            ko=f"백업 {target}을(를) 쓸 수 없어요 ({error.strerror}). 폴더의 권한과 남은 공간을 확인해 주세요.",
+            ko=f"백업 파일({target})을 쓸 수 없어요({error.strerror}). 폴더의 권한과 남은 공간을 확인해 주세요.",
             en=f"The backup {target} cannot be written ({error.strerror}); check the folder's permissions and free space.",
         ) from error
     finally:

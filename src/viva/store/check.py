@@ -96,7 +96,7 @@ def _triggers(store: Store, connection: Connection) -> Iterator[Finding]:
                 yield Finding(
                     "trigger",
                     Text(
-                        ko=f"{table} 표의 기록을 지켜 주는 트리거 {name}이(가) 없어요.",
+                        ko=f"{table} 표의 기록을 지켜 주는 트리거({name})가 없어요.",
                         en=f"The trigger {name}, which keeps the rows of {table} from being changed, is missing.",
                     ),
                 )
@@ -121,7 +121,7 @@ def _references(store: Store, connection: Connection) -> Iterator[Finding]:
         yield Finding(
             "reference",
             Text(
-                ko=f"reviews의 {row}이(가) 다른 질문이나 다른 사람의 답 {attempt}을(를) 가리켜요.",
+                ko=f"복습 기록({row})이 다른 질문이나 다른 사람의 답({attempt})을 가리켜요.",
                 en=f"Review {row} rates the answer {attempt}, which belongs to another question or learner.",
             ),
         )
@@ -131,7 +131,7 @@ def _lost(table: str, row: str, target: str, missing: str) -> Finding:
     return Finding(
         "reference",
         Text(
-            ko=f"{table}의 {row}이(가) {target}에 없는 {missing}을(를) 가리켜요.",
+            ko=f"{table} 표의 줄({row})이 {target}에 없는 줄({missing})을 가리켜요.",
             en=f"{table} row {row} refers to {missing}, which is not in {target}.",
         ),
     )
@@ -163,14 +163,12 @@ def _unparsable(connection: Connection, table: Table, column: Any, keys: list[An
 
 def _cards(connection: Connection, learner: str, name: str) -> Iterator[Text]:
     stored = scheduling.read_cards(connection, learner)
-    right = scheduling.replay(
-        scheduling.read_reviews(connection, learner), scheduling.retention(connection, learner)
-    )
+    right = scheduling.computed(connection, learner)
     for question in sorted(stored.keys() | right.keys()):
         if stored.get(question) != right.get(question):
             ko, en = _difference(stored.get(question), right.get(question))
             yield Text(
-                ko=f"{name}의 카드 {question}이(가) 복습 기록과 달라요: {ko}.",
+                ko=f"{name}의 카드({question})가 복습 기록과 달라요: {ko}.",
                 en=f"The card {question} of {name} differs from its reviews: {en}.",
             )
 

@@ -41,7 +41,7 @@ class Database:
         self.dialect = url.get_backend_name()
         if self.dialect not in ("sqlite", "postgresql"):
             raise StoreError(
-                ko=f"Viva는 SQLite와 PostgreSQL만 써요. {self.dialect!r}은(는) 쓸 수 없어요.",
+                ko=f"Viva는 SQLite와 PostgreSQL만 써요. 다른 것({self.dialect})은 쓸 수 없어요.",
                 en=f"Viva speaks SQLite and PostgreSQL, not {self.dialect!r}; give it a path or a postgresql:// address.",
             )
         self.path = Path(url.database or DATABASE).absolute() if self.dialect == "sqlite" else None
@@ -112,7 +112,7 @@ class Database:
         """
         if isinstance(error.orig, (ValueError, TypeError)) and not isinstance(error, DBAPIError):
             raise StoreError(
-                ko=f"저장할 수 없는 값이에요: {error.orig}", en=f"This value cannot be stored: {error.orig}"
+                ko=f"저장할 수 없는 값이 있어요({error.orig}).", en=f"There is a value that cannot be stored ({error.orig})."
             ) from error
         if self.path is not None and error.orig is not None:
             sentence = sqlite.explain(error.orig, self.name)
@@ -120,7 +120,7 @@ class Database:
                 raise sentence from error
         elif isinstance(error, DBAPIError) and error.connection_invalidated:
             raise StoreError(
-                ko=f"{self.name}에 연결할 수 없어요: {error.orig}", en=f"{self.name} cannot be reached: {error.orig}"
+                ko=f"{self.name}에 연결할 수 없어요({error.orig}).", en=f"{self.name} cannot be reached ({error.orig})."
             ) from error
 
     def close(self) -> None:
@@ -130,8 +130,8 @@ class Database:
         problems = sqlite.foreign_key_problems(connection)
         if problems:
             raise StoreError(
-                ko=f"{self.name}을(를) 바꾸지 않았어요. 끊어진 참조가 있어요: {problems[0]}",
-                en=f"{self.name} was left as it is, because a reference would break: {problems[0]}",
+                ko=f"참조가 끊어지게 되어 데이터베이스({self.name})를 바꾸지 않았어요({problems[0]}).",
+                en=f"{self.name} was left as it is, because a reference would break ({problems[0]}).",
             )
 
 

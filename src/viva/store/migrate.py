@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 from sqlalchemy import Connection, inspect, text
@@ -31,12 +30,12 @@ def version(database: Database) -> str | None:
         return str(found)
     if found is not None and str(found).startswith("viva_"):
         raise StoreError(
-            ko=f"{database.name}은(는) 더 새로운 버전의 Viva가 만든 데이터베이스예요 ({found}). Viva를 업데이트한 뒤 다시 열어 주세요.",
+            ko=f"이 데이터베이스({database.name})는 더 새로운 버전의 Viva가 만들었어요({found}). Viva를 업데이트한 뒤 다시 열어 주세요.",
             en=f"{database.name} was written by a newer version of Viva ({found}); update Viva, then open it again.",
         )
     if found is not None or _holds_tables(database):
         raise StoreError(
-            ko=f"{database.name}은(는) Viva의 데이터베이스가 아니에요. 다른 파일을 지정해 주세요.",
+            ko=f"이 데이터베이스({database.name})는 Viva의 것이 아니에요. 다른 파일을 지정해 주세요.",
             en=f"{database.name} is a database, but not one of Viva's; name another file.",
         )
     return None
@@ -48,16 +47,14 @@ def upgrade(database: Database) -> None:
     Raises:
         StoreError: a step failed; the database is as it was.
     """
-    if database.path is not None and database.path.exists():
-        os.chmod(database.path, 0o600)  # before anything is written in it; SQLite gives its log the same mode
     with database.write(foreign_keys=False) as connection:
         try:
             _run(connection)
         except DBAPIError as error:
             database.check(error)
             raise StoreError(
-                ko=f"{database.name}을(를) 이번 버전으로 바꾸지 못했고, 데이터는 그대로예요: {error.orig}",
-                en=f"{database.name} could not be brought to this version and is unchanged: {error.orig}",
+                ko=f"데이터베이스({database.name})를 이번 버전에 맞게 바꾸지 못했고, 데이터는 그대로예요({error.orig}).",
+                en=f"{database.name} could not be brought to this version and is unchanged ({error.orig}).",
             ) from error
 
 

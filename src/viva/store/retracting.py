@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from sqlalchemy import ColumnElement, Connection, Table, and_, exists, or_, select
 
 from viva.store.clock import after, new_id
-from viva.store.tables import retractions
+from viva.store.tables import RETRACTABLE, attempts, grades, retractions
 
 
 def effective(table: Table) -> ColumnElement[bool]:
@@ -45,3 +45,13 @@ def retract(connection: Connection, learner: str, table: str, row: str, *, resto
 def retract_all(connection: Connection, learner: str, table: str, rows: Iterable[str]) -> None:
     for row in rows:
         retract(connection, learner, table, row)
+
+
+def owns(connection: Connection, learner: str, table: str, row: str) -> bool:
+    """Whether the row is there and is the learner's own."""
+    found = RETRACTABLE[table]
+    query = select(found.c.id).where(found.c.id == row)
+    if found is grades:
+        query = query.join(attempts, attempts.c.id == grades.c.attempt)
+    owner = attempts.c.learner if found is grades else found.c.learner
+    return connection.scalar(query.where(owner == learner)) is not None

@@ -17,6 +17,7 @@ from typing import Any
 from sqlalchemy import Connection, Engine, event
 
 from viva.store.errors import DamagedError, StoreError
+from viva.store.home import private_file
 
 BUSY_SECONDS = 10.0
 WRITE = "viva_write"
@@ -57,7 +58,12 @@ def _use_wal(raw: sqlite3.Connection) -> None:
 
 
 def _is_busy(error: sqlite3.Error) -> bool:
-    return getattr(error, "sqlite_errorcode", 0) & 0xFF in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
+    return _code(error) in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
+
+
+def _code(error: BaseException) -> int:
+    """SQLite's primary result code; 0 where the error is not SQLite's."""
+    return int(getattr(error, "sqlite_errorcode", 0)) & 0xFF
 
 
 def set_foreign_keys(raw: Any, on: bool) -> None:
@@ -74,11 +80,12 @@ def integrity_problems(connection: Connection) -> list[str]:
     return [str(row[0]) for row in rows if row[0] != "ok"]
 
 
-def copy(source: Path, target: Path, meanwhile: Callable[[], None] | None = None) -> None:
+def copy(source: Path, target: Path, meanwhile: Callable[[], None] | None = None, name: str = "") -> None:
     """Makes ``target`` hold what ``source`` holds now, in one transaction of ``target``.
 
     Whoever has ``target`` open sees the old content or the new, never a mixture; killed half-way, the old.
-    ``meanwhile`` is called while ``target`` still has its old content and nobody else can write to it.
+    ``meanwhile`` is called while ``target`` still has its old content and nobody else can write to it. ``name`` is
+    what the sentence of an error calls the file, where not by the path of the one at fault.
 
     Raises:
         StoreError: one of the two cannot be used.
@@ -89,16 +96,20 @@ def copy(source: Path, target: Path, meanwhile: Callable[[], None] | None = None
         if waiting:
             waiting.pop()()
 
+    private_file(target)
     try:
-        with closing(_plain(source, "ro")) as origin, closing(_plain(target, "rwc")) as copied:
+        with closing(_plain(source, "ro")) as origin, closing(_plain(target, "rw")) as copied:
             # The target is locked from the first step to the last, so there must be more than one to be in between.
             origin.backup(copied, pages=1 if meanwhile else -1, progress=progress, sleep=0.01)
     except sqlite3.Error as error:
-        raise explain(error, f"{source} → {target}") or _unreadable(str(source), error) from error
+        at_fault = source if _code(error) in (sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CORRUPT) else target
+        raise explain(error, name or str(at_fault)) or _unreadable(name or str(source), error) from error
 
 
-def verify(path: Path) -> None:
+def verify(path: Path, name: str) -> None:
     """Checks a database that nobody else uses, and makes it one file without a log beside it.
+
+    ``name`` is what the sentence of an error calls it.
 
     Raises:
         StoreError: it is damaged or not a database.
@@ -108,9 +119,9 @@ def verify(path: Path) -> None:
             connection.execute("PRAGMA journal_mode = DELETE")
             found = connection.execute("PRAGMA quick_check").fetchone()[0]
     except sqlite3.Error as error:
-        raise explain(error, str(path)) or _unreadable(str(path), error) from error
+        raise explain(error, name) or _unreadable(name, error) from error
     if found != "ok":
-        raise _damaged(str(path), found)
+        raise _damaged(name, found)
 
 
 def _plain(path: Path, mode: str) -> sqlite3.Connection:
@@ -120,29 +131,29 @@ def _plain(path: Path, mode: str) -> sqlite3.Connection:
 
 def explain(error: BaseException, name: str) -> StoreError | None:
     """The sentence for an error of SQLite, or None where it is the program's mistake and not the machine's."""
-    code = getattr(error, "sqlite_errorcode", 0) & 0xFF
+    code = _code(error)
     detail = str(error)
     if code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
         return StoreError(
-            ko=f"다른 프로그램이 {name}을(를) {BUSY_SECONDS:.0f}초 넘게 붙잡고 있어요. 다른 Viva 창을 닫고 다시 시도해 주세요.",
+            ko=f"다른 프로그램이 파일({name})을 {BUSY_SECONDS:.0f}초 넘게 붙잡고 있어요. 다른 Viva 창을 닫고 다시 시도해 주세요.",
             en=f"Another program has kept {name} locked for more than {BUSY_SECONDS:.0f} seconds; "
             "close other copies of Viva and try again.",
         )
     if code == sqlite3.SQLITE_FULL:
         return StoreError(
-            ko=f"디스크가 가득 차서 {name}에 저장하지 못했어요. 공간을 비우고 다시 시도해 주세요.",
+            ko=f"디스크가 가득 차서 파일({name})에 저장하지 못했어요. 공간을 비우고 다시 시도해 주세요.",
             en=f"The disk is full, so nothing was saved to {name}; free some space and try again.",
         )
     if code in (sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CORRUPT):
         return _damaged(name, detail)
     if code in (sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_PERM):
         return StoreError(
-            ko=f"{name}을(를) 열거나 쓸 수 없어요 ({detail}). 파일과 폴더에 쓰기 권한이 있는지 확인해 주세요.",
+            ko=f"파일({name})을 열거나 쓸 수 없어요({detail}). 파일과 폴더에 쓰기 권한이 있는지 확인해 주세요.",
             en=f"{name} cannot be opened for writing ({detail}); check that you may write to the file and its folder.",
         )
     if code == sqlite3.SQLITE_IOERR:
         return StoreError(
-            ko=f"{name}을(를) 읽거나 쓰는 중에 디스크 오류가 났어요 ({detail}). 디스크를 확인해 주세요.",
+            ko=f"파일({name})을 읽거나 쓰는 중에 디스크 오류가 났어요({detail}). 디스크를 확인해 주세요.",
             en=f"The disk reported an error while {name} was read or written ({detail}); check the disk.",
         )
     return None
@@ -150,10 +161,10 @@ def explain(error: BaseException, name: str) -> StoreError | None:
 
 def _damaged(name: str, detail: str) -> DamagedError:
     return DamagedError(
-        ko=f"{name}은(는) 손상되었거나 데이터베이스 파일이 아니에요 ({detail}). `viva restore`로 백업을 되돌려 주세요.",
+        ko=f"파일({name})이 손상되었거나 데이터베이스가 아니에요({detail}). `viva restore`로 백업을 되돌려 주세요.",
         en=f"{name} is damaged or not a database file ({detail}); bring a backup back with `viva restore`.",
     )
 
 
 def _unreadable(name: str, error: sqlite3.Error) -> StoreError:
-    return StoreError(ko=f"{name}을(를) 읽을 수 없어요: {error}", en=f"{name} cannot be read: {error}")
+    return StoreError(ko=f"파일({name})을 읽을 수 없어요({error}).", en=f"{name} cannot be read ({error}).")

@@ -11,6 +11,7 @@ from sqlalchemy.exc import IntegrityError
 from viva.store import backups, migrate, tables
 from viva.store.clock import now
 from viva.store.database import Database
+from viva.store.home import private_file
 from viva.store.learner import Learner
 from viva.store.tables import learners
 from viva.store.undo import Handler
@@ -38,6 +39,8 @@ class Store:
         """
         database = Database(url_or_path)
         try:
+            if database.path is not None:
+                private_file(database.path)  # SQLite gives its log the same mode
             found = migrate.version(database)
             if found != tables.REVISIONS[-1]:
                 if found is not None:

@@ -40,13 +40,10 @@ up-to-date database needs no Alembic."""
 class _IsoText(String):
     """A UTC time as ISO 8601 text of one fixed width, so that it sorts as text and a person can read it."""
 
-    def bind_processor(self, dialect: Dialect) -> Callable[[datetime | None], str | None]:
-        def write(value: datetime | None) -> str | None:
-            return None if value is None else value.astimezone(UTC).isoformat(timespec="microseconds")
+    def bind_processor(self, dialect: Dialect) -> Callable[[Any], Any]:
+        return lambda value: None if value is None else value.astimezone(UTC).isoformat(timespec="microseconds")
 
-        return write
-
-    def result_processor(self, dialect: Dialect, coltype: object) -> Callable[[str | None], datetime | None]:
+    def result_processor(self, dialect: Dialect, coltype: object) -> Callable[[Any], Any]:
         read = datetime.fromisoformat
         return lambda value: None if value is None else read(value)
 
@@ -198,6 +195,7 @@ cards = Table(
     Column("last_review", Moment),
     Column("reviews", Integer, nullable=False),
     Column("lapses", Integer, nullable=False),
+    sqlite_with_rowid=False,  # one learner's cards lie side by side, so that reading them all is one run
 )
 
 actions = Table(

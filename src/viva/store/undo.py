@@ -22,7 +22,7 @@ from viva.store import scheduling
 from viva.store.clock import after, new_id
 from viva.store.errors import StoreError
 from viva.store.records import Action
-from viva.store.retracting import retract
+from viva.store.retracting import owns, retract
 from viva.store.tables import RETRACTABLE, actions, reviews, settings
 
 STEPS = 30
@@ -77,6 +77,8 @@ def step(connection: Connection, learner: str, direction: Direction, handlers: M
         match move["move"]:
             case "add" | "drop":
                 table = RETRACTABLE[move["table"]]
+                if not owns(connection, learner, table.name, move["id"]):
+                    continue
                 retract(connection, learner, table.name, move["id"], restore=back == (move["move"] == "drop"))
                 if table is reviews:
                     stale.update(connection.scalars(select(reviews.c.question).where(reviews.c.id == move["id"])))
@@ -111,7 +113,7 @@ def _call(handlers: Mapping[str, Handler], kind: str, label: Text, payload: Any,
     handler = handlers.get(kind)
     if handler is None:
         raise StoreError(
-            ko=f"‘{label.get('ko')}’은(는) 여기서 되돌릴 수 없어요. Viva를 브라우저에서 열고 다시 시도해 주세요.",
+            ko=f"이 단계(‘{label.get('ko')}’)는 여기서 되돌릴 수 없어요. Viva를 브라우저에서 열고 다시 시도해 주세요.",
             en=f"“{label.get('en')}” cannot be undone from here; open Viva in the browser and try there.",
         )
     handler(payload, direction)

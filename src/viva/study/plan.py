@@ -91,7 +91,7 @@ def plan_days(
     starts: list[tuple[str, int]] = []
     waiting = iter(unseen)
     for day, room in enumerate(capacity):
-        met = list(islice(waiting, room))
+        met = list(islice(waiting, room + 0 if day else room))
         new[day] = len(met)
         starts += [(key, day) for key in met]
 
@@ -150,7 +150,8 @@ def _play(card: Card, due: list[int], horizons: list[Horizon]) -> None:
         if day >= len(due):
             return
         due[day] += 1
-        card = review_card(card, Review(card.question, Rating.good, horizons[day].now), first.settings.retention)
+        if card.state == REVIEW_STATE:
+            card = review_card(card, Review(card.question, Rating.good, horizons[day].now), first.settings.retention)
         card = _finished_for_the_day(card, horizons[day])
 
 
@@ -159,7 +160,7 @@ def _finished_for_the_day(card: Card, horizon: Horizon) -> Card:
     for _ in range(_STEPS_A_DAY):
         if card.state == REVIEW_STATE and card.due >= horizon.day_end:
             return card
-        at = min(card.due, horizon.day_end - timedelta(seconds=1))
+        at = max(horizon.now, min(card.due, horizon.day_end - timedelta(seconds=1)))
         card = review_card(card, Review(card.question, Rating.good, at), horizon.settings.retention)
     return card
 

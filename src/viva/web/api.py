@@ -12,7 +12,6 @@ from fastapi.responses import Response
 from pydantic import BaseModel, Field
 
 from viva.exchange.ink import Ink, to_inkml, to_svg
-from viva.grading import Grade
 from viva.language import Language
 from viva.study.cards import Rating
 from viva.web import desk, present, stats, transfer
@@ -101,8 +100,7 @@ def attempt(request: Request, attempt_id: str) -> dict[str, Any]:
     found = learner.attempt(attempt_id)
     if found is None:
         raise HTTPException(404, "There is no such answer.")
-    kept: Grade = learner.current_grade(found.id)
-    return {**present.attempt(found), "grade": present.grade(kept)}
+    return {**present.attempt(found), "grade": present.grade(found.grade) if found.grade else None}
 
 
 @router.get("/attempts/{attempt_id}/ink.{kind}")
@@ -136,7 +134,7 @@ def keep_draft(request: Request, key: str, body: DraftIn) -> Response:
     strokes = Ink.model_validate(body.ink).model_dump(mode="json") if body.ink else None
     language = language_of(request)
     if body.text or strokes:
-        viva.learner.put_draft(key, language, body.text, strokes)
+        viva.learner.save_draft(key, language, body.text, strokes)
     else:
         viva.learner.delete_draft(key, language)
     return Response(status_code=204)

@@ -18,12 +18,13 @@ from fastapi.staticfiles import StaticFiles
 from starlette.exceptions import HTTPException
 
 from viva import __version__
-from viva.store import Store, StoreError, viva_home
+from viva.store import Store, StoreError
 from viva.web import api
 from viva.web.guard import LOOPBACK_NAMES, Guard, require_token
 from viva.web.pages import outline, packs, practice, progress, reveal, settings
 from viva.web.render import STATIC, language_of, page
-from viva.web.state import AppState
+from viva.web.state import AppState, default_packs
+from viva.web.steps import register
 
 log = logging.getLogger("viva")
 BACKUP_EVERY_SECONDS = 3600
@@ -69,7 +70,8 @@ def create_app(
         title="Viva", version=__version__, description=api.DESCRIPTION, lifespan=lifespan,
         docs_url=None, redoc_url=None, openapi_url="/api/openapi.json", dependencies=[Depends(require_token)],
     )  # fmt: skip
-    app.state.viva = AppState(store, packs_folder or viva_home() / "packs")
+    app.state.viva = AppState(store, packs_folder or default_packs(store))
+    register(store, app.state.viva.packs_folder)
     app.state.secret = _secret(store)
     for part in (practice, reveal, outline, progress, packs, settings):
         app.include_router(part.router, include_in_schema=False)
@@ -102,7 +104,7 @@ def create_app(
             language = language_of(request)
         except StoreError:
             language = "en"
-        return _error(request, 503, error.text.get(language))
+        return _error(request, 503, error.get(language))
 
     return app
 
@@ -121,10 +123,9 @@ def _error(request: Request, status: int, sentence: str, headers: Any = None) ->
 
 def _secret(store: Store) -> bytes:
     """The key behind the CSRF tokens: kept beside the database, so that open pages survive a restart."""
-    folder = store.folder
-    if folder is None:
+    if store.database.path is None:
         return secrets.token_bytes(32)
-    path = folder / "secret"
+    path = store.database.path.parent / "secret"
     try:
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     except FileExistsError:

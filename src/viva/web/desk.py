@@ -5,19 +5,21 @@ No web framework here, so that ``viva practice`` starts as fast as it can.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections import Counter
+from collections.abc import Mapping
 from datetime import date, datetime, timedelta
 
-from viva.bank import Bank
+from viva.bank import Bank, Question
+from viva.grading import Grade, blank_grade
 from viva.language import Language, Text
 from viva.store import Attempt, Learner, Session
 from viva.study.cards import Card
 from viva.study.queue import Item
+from viva.study.schedule import Horizon
 from viva.study.settings import StudySettings
-from viva.study.schedule import effective_due
-from viva.study.progress import most_missed_points
 
 NEW_PER_DAY = 10
+GRADES_LOOKED_AT = 5000
 RETENTION = 0.9
 
 
@@ -30,6 +32,7 @@ def study_settings(learner: Learner, *, extra_new: int = 0) -> StudySettings:
         interview=date.fromisoformat(str(interview)) if interview else None,
         retention=float(kept.get("retention", RETENTION)),
         utc_offset_minutes=round(_offset().total_seconds() / 60),
+        begun=date.fromisoformat(str(kept["begun"])) if interview and kept.get("begun") else None,
     )
 
 
@@ -41,51 +44,65 @@ def parse_interview(value: str) -> date:
     """The interview's date from a form.
 
     Raises:
-        ValueError: not a date, or one in the past.
+        ValueError: it is not a date.
     """
     try:
-        day = date.fromisoformat(value.strip())
+        return date.fromisoformat(value.strip())
     except ValueError:
         raise ValueError(f"'{value[:40]}' is not a date; write it as 2026-12-24") from None
-    return day
 
 
 def days_left(learner: Learner, moment: datetime) -> int | None:
-    interview = study_settings(learner).interview
-    if interview is None:
-        return None
-    return (interview - (moment + _offset()).date()).days
+    return study_settings(learner).days_left(moment)
 
 
 def new_today(learner: Learner, moment: datetime) -> int:
     """How many questions were reviewed for the first time since the learner's day began."""
-    start = day_start(moment, study_settings(learner))
-    return sum(1 for first in learner.first_reviews().values() if first >= start)
-
-
-def day_start(moment: datetime, settings: StudySettings) -> datetime:
-    offset = timedelta(minutes=settings.utc_offset_minutes)
-    local = moment + offset - timedelta(hours=settings.day_start_hour)
-    return moment - timedelta(hours=local.hour, minutes=local.minute, seconds=local.second, microseconds=local.microsecond)
+    settings = study_settings(learner)
+    today = Counter(review.question for review in learner.reviews(since=settings.start_of(settings.day_of(moment))))
+    if not today:
+        return 0
+    cards = learner.cards()
+    # A question whose reviews are all of today was met today.
+    return sum(1 for question, count in today.items() if question in cards and cards[question].reviews == count)
 
 
 def next_due(cards: Mapping[str, Card], settings: StudySettings, moment: datetime) -> datetime | None:
     """When the next review comes up, where there is one ahead."""
-    ahead = [due for card in cards.values() if (due := effective_due(card, settings, moment)) > moment]
+    horizon = Horizon(settings, moment)
+    ahead = [due for card in cards.values() if (due := horizon.due(card)) > moment]
     return min(ahead, default=None)
 
 
 def weak_points(learner: Learner) -> dict[str, float]:
     """Per question, the share of its points that were missed or turned round at the last answer."""
-    weak: dict[str, float] = {}
-    for question, grade in learner.latest_grades().items():
-        if grade.points:
-            weak[question] = sum({"missed": 1.0, "backwards": 1.5, "partly": 0.5}.get(mark.status, 0.0) for mark in grade.points) / len(grade.points)
-    return weak
+    costs = {"missed": 1.0, "backwards": 1.0, "partly": 0.5}
+    return {
+        question: sum(costs.get(mark.status, 0.0) for mark in grade.points) / len(grade.points)
+        for question, grade in last_grades(learner).items() if grade.points
+    }  # fmt: skip
 
 
-def most_missed(learner: Learner, limit: int = 20) -> list[object]:
-    return list(most_missed_points(learner.all_grades(), limit=limit))
+def last_grades(learner: Learner) -> dict[str, Grade]:
+    """The grade that counts of the newest answer to each question."""
+    return {question: stored.grade for question, stored in reversed(learner.latest_grades(GRADES_LOOKED_AT))}
+
+
+def rating_of(learner: Learner, attempt: str) -> int | None:
+    review = learner.review_of(attempt)
+    return review.rating if review else None
+
+
+def grade_of(attempt: Attempt, question: Question) -> Grade:
+    """The attempt's grade; all points missed where it was stored without one."""
+    return attempt.grade or blank_grade(question)
+
+
+def set_interview(learner: Learner, day: date | None, today: date) -> None:
+    """Sets or clears the interview's date and remembers when preparing for it began."""
+    if day is not None and learner.settings().get("interview") != day.isoformat():
+        learner.set_setting("begun", today.isoformat())
+    learner.set_setting("interview", day.isoformat() if day else None, Text(ko="면접일 바꾸기", en="change of the interview date"))
 
 
 def attempts_in(session: Session, learner: Learner) -> dict[str, Attempt]:
@@ -122,15 +139,6 @@ def no_question(language: Language, key: str) -> str:
     return Text(
         ko=f"'{shown}'라는 질문이 없습니다. 목차에서 찾아보세요.", en=f"There is no question '{shown}'. Look for it in the outline."
     ).get(language)
-
-
-def by_topic(bank: Bank, keys: Iterable[str]) -> dict[str, int]:
-    counted: dict[str, int] = {}
-    for key in keys:
-        question = bank.get(key)
-        if question is not None:
-            counted[question.topic] = counted.get(question.topic, 0) + 1
-    return counted
 
 
 def _offset() -> timedelta:

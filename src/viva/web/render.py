@@ -151,5 +151,5 @@ def _pick(text: Text | str | None, language: Language) -> str:
 
 
 def _undo_label(viva: AppState, language: Language) -> str | None:
-    steps = viva.learner.undo_list()
-    return _pick(Text.model_validate(steps[0].label), language) if steps else None
+    done = next((step for step in viva.learner.undo_list() if step.state == "done"), None)
+    return done.label.get(language) if done else None

@@ -11,7 +11,7 @@ from pathlib import Path
 from viva.bank import Bank, Problem, load_bank
 from viva.grading import Grade, grade
 from viva.language import Language
-from viva.store import Learner, Store
+from viva.store import Learner, Store, viva_home
 from viva.study.search import SearchIndex
 
 log = logging.getLogger("viva")
@@ -85,6 +85,11 @@ class AppState:
 
     def grade(self, key: str, answer: str, language: Language) -> Grade:
         return grade(self.bank[key], answer, language)
+
+
+def default_packs(store: Store) -> Path:
+    """The learner's packs lie beside the database."""
+    return (store.database.path.parent if store.database.path else viva_home()) / "packs"
 
 
 def now() -> datetime:

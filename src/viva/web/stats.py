@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 
 from viva.bank import Bank
@@ -36,31 +36,30 @@ class Stats:
 def collect(learner: Learner, bank: Bank, moment: datetime) -> Stats:
     """Everything the progress page shows, for the learner's days as this machine's clock counts them."""
     settings = desk.study_settings(learner)
-    offset = timedelta(minutes=settings.utc_offset_minutes)
     cards = {key: card for key, card in learner.cards().items() if key in bank}
     reviews = list(learner.reviews())
     coverage = progress.coverage_by_topic(desk.queue_items(bank), cards)
-    retention = progress.retention_by_topic(desk.queue_items(bank), cards, moment)
+    retention = progress.retention_by_topic(desk.queue_items(bank), cards, moment, settings.retention)
     topics = [
         {"topic": topic, "seen": coverage[topic.id].seen, "total": coverage[topic.id].total, "retention": retention.get(topic.id)}
         for topic in bank.topics
     ]
     missed = []
-    for entry in progress.most_missed_points(learner.all_grades(), limit=MISSED_SHOWN * 3):
+    for entry in progress.most_missed_points(((key, stored.grade) for key, stored in learner.latest_grades(desk.GRADES_LOOKED_AT)), limit=MISSED_SHOWN * 3):
         question = bank.get(entry.question)
         point = next((p for p in question.points if p.id == entry.point), None) if question else None
-        if question and point and entry.missed:
+        if question and point:
             missed.append({"question": question, "point": point, "missed": entry.missed, "asked": entry.asked, "last": entry.last_status})
-    totals = learner.totals()
+    answers, seconds = learner.totals()
     return Stats(
         reviews=len(reviews),
-        answers=totals.answers,
-        seconds=totals.seconds,
+        answers=answers,
+        seconds=seconds,
         streak=progress.streak(reviews, moment, settings),
         true_retention=progress.true_retention(reviews),
         by_day=progress.reviews_by_day(reviews, moment, settings, days=DAYS_SHOWN),
-        ahead=plan_days(desk.queue_items(bank), cards, moment, settings, days=None),
-        days_left=((settings.interview - (moment + offset).date()).days if settings.interview else None),
+        ahead=plan_days(desk.queue_items(bank), cards, moment, settings, new_today=desk.new_today(learner, moment)),
+        days_left=settings.days_left(moment),
         topics=topics,
         missed=missed[:MISSED_SHOWN],
     )

@@ -34,7 +34,7 @@ def outline(request: Request, q: str = "") -> HTMLResponse:
         if shown:
             seen = sum(question.key in cards for question in questions)
             topics.append({"topic": topic, "questions": shown[:SHOWN_PER_TOPIC], "more": len(shown) - SHOWN_PER_TOPIC, "seen": seen, "total": len(questions)})
-    scores = {key: grade.score for key, grade in viva.learner.latest_grades().items()}
+    scores = {key: grade.score for key, grade in desk.last_grades(viva.learner).items()}
     return page(
         request, "outline.html", tab="outline", q=q[:200], topics=topics, cards=cards, scores=scores,
         hits=None if found is None else sum(len(entry["questions"]) + max(0, entry["more"]) for entry in topics),
@@ -51,7 +51,7 @@ def question_page(request: Request, key: str) -> HTMLResponse:
     card = learner.cards().get(key)
     return page(
         request, "question.html", tab="outline", question=question, topic=viva.bank.topic(question.topic),
-        attempts=[(attempt, learner.current_grade(attempt.id)) for attempt in attempts], mine=mine,
+        attempts=[(attempt, desk.grade_of(attempt, question)) for attempt in attempts], mine=mine,
         versions=[(old, word_diff(old.text, new.text)) for new, old in zip(mine, mine[1:], strict=False)][:20],
         card=card, due=effective_due(card, desk.study_settings(learner), now()) if card else None,
         neighbours=_neighbours(viva.bank.keys, key), editable=question.pack != BUILT_IN,

@@ -13,6 +13,7 @@ from fastapi.responses import HTMLResponse, RedirectResponse, Response
 from pydantic import ValidationError
 
 from viva.exchange.ink import Ink
+from viva.grading import blank_grade
 from viva.language import Text, parse_language
 from viva.store import Learner, Session
 from viva.study.plan import plan_days
@@ -42,7 +43,10 @@ def choose(request: Request, language: Annotated[str, Form()], interview: Annota
     learner = state(request).learner
     learner.set_setting("language", parse_language(language))
     if interview:
-        learner.set_setting("interview", desk.parse_interview(interview).isoformat())
+        try:
+            desk.set_interview(learner, desk.parse_interview(interview), date.today())
+        except ValueError as error:
+            raise HTTPException(422, str(error)) from None
     return RedirectResponse("/practice", 303)
 
 
@@ -60,9 +64,10 @@ def start_page(request: Request) -> HTMLResponse:
         return RedirectResponse("/welcome", 303)  # type: ignore[return-value]
     cards = learner.cards()
     settings = desk.study_settings(learner)
-    today = build_queue("due", desk.queue_items(viva.bank), cards, moment, settings, new_today=desk.new_today(learner, moment), seed=0)
+    met = desk.new_today(learner, moment)
+    today = build_queue("due", desk.queue_items(viva.bank), cards, moment, settings, new_today=met)
     new = sum(key not in cards for key in today)
-    days = plan_days(desk.queue_items(viva.bank), cards, moment, settings)
+    days = plan_days(desk.queue_items(viva.bank), cards, moment, settings, new_today=met)
     return page(
         request,
         "practice.html",
@@ -78,6 +83,7 @@ def start_page(request: Request) -> HTMLResponse:
         interview=settings.interview,
         open_session=_open_session(learner),
         next_due=desk.next_due(cards, settings, moment),
+        moment=moment,
         topics=viva.bank.topics,
         modes=MODES,
     )
@@ -110,7 +116,7 @@ def start(
     if not keys:
         return RedirectResponse("/practice?empty=1", 303)
     limit = minutes * 60 if mode == "exam" else None
-    session = learner.start_session(mode, {"topic": topic} if topic else {}, keys, time_limit_seconds=limit)
+    session = learner.start_session(mode, keys, params={"topic": topic} if topic else {}, time_limit_seconds=limit)
     return RedirectResponse(f"/practice/{session.id}/1", 303)
 
 
@@ -132,7 +138,7 @@ def end(request: Request, session_id: str) -> HTMLResponse:
     if session.finished_at is None and (session.mode == "exam" or all(row["attempt"] for row in rows)):
         learner.finish_session(session.id)
     answered = [row for row in rows if row["attempt"]]
-    scores = [row["grade"].score for row in answered if row["grade"]]
+    scores = [row["grade"].score for row in answered if row["grade"] and (row["attempt"].way == "text" or row["grade"].grader == "learner")]
     return page(
         request, "end.html", tab="practice", session=session, rows=rows, answered=len(answered),
         score=sum(scores) / len(scores) if scores else None, seconds=sum(row["attempt"].seconds or 0 for row in answered),
@@ -211,7 +217,8 @@ def save_answer(
     learner = viva.learner
     learner.add_attempt(
         id=attempt, question=key, language=language, way=way, text=text, ink=strokes, seconds=seconds,
-        session=session.id if session else None, grade=viva.grade(key, text if way == "text" else "", language),
+        session=session.id if session else None,
+        grade=viva.grade(key, text, language) if way == "text" else blank_grade(viva.bank[key]),
     )  # fmt: skip
     learner.delete_draft(key, language)
     return attempt
@@ -225,8 +232,8 @@ def _session(request: Request, session_id: str) -> Session:
 
 
 def _open_session(learner: Learner) -> dict[str, Any] | None:
-    for session in learner.sessions()[:5]:
-        if session.finished_at is None and session.mode != "one":
+    for session in learner.sessions(limit=5, unfinished=True):
+        if session.mode != "one":
             left = desk.seconds_left(session, now())
             place = desk.first_open(session, learner)
             if place and (left is None or left > 0):
@@ -241,6 +248,6 @@ def _result(viva: AppState, learner: Learner, session: Session, place: int, key:
         "key": key,
         "question": viva.bank.get(key),
         "attempt": attempt,
-        "grade": learner.current_grade(attempt.id) if attempt else None,
-        "rated": learner.rating_of(attempt.id) if attempt else None,
+        "grade": attempt.grade if attempt else None,
+        "rated": desk.rating_of(learner, attempt.id) if attempt else None,
     }

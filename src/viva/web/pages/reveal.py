@@ -12,7 +12,7 @@ from markupsafe import Markup, escape
 from viva.bank import Question
 from viva.grading import Grade, regrade
 from viva.language import Text
-from viva.store import Attempt, Learner
+from viva.store import Attempt
 from viva.study.cards import Rating
 from viva.study.compare import word_diff
 from viva.study.schedule import intervals
@@ -32,12 +32,11 @@ def show(request: Request, attempt_id: str) -> HTMLResponse:
     attempt, question = _attempt(request, attempt_id)
     if question is None:
         return page(request, "gone.html", status=410, tab="practice", key=attempt.question, onward="/practice")
-    grade = learner.current_grade(attempt.id)
+    grade = desk.grade_of(attempt, question)
     session = learner.session(attempt.session) if attempt.session else None
-    language = language_of(request)
     settings = desk.study_settings(learner)
     card = learner.cards().get(question.key)
-    rated = learner.rating_of(attempt.id)
+    rated = desk.rating_of(learner, attempt.id)
     place = session.questions.index(question.key) + 1 if session and question.key in session.questions else None
     earlier = [other for other in learner.attempts_of(question.key) if other.id != attempt.id and other.created_at <= attempt.created_at]
     prepared = [mine for mine in learner.my_answers(question.key) if mine.text.strip()]
@@ -55,15 +54,13 @@ def show(request: Request, attempt_id: str) -> HTMLResponse:
         found={mark.id: mark for mark in grade.misconceptions},
         own=marked_answer(attempt, grade),
         prepared=prepared[0] if prepared else None,
-        earlier=[_earlier(learner, other, attempt) for other in earlier[:EARLIER_SHOWN]],
+        earlier=[_earlier(question, other, attempt) for other in earlier[:EARLIER_SHOWN]],
         earlier_count=len(earlier),
         rated=rated,
         suggested=_suggested(attempt, grade),
-        intervals=_spans(intervals(card if rated is None else None, question.key, moment, settings)) if rated is None else {},
+        intervals=_spans(intervals(card, question.key, moment, settings)) if rated is None else {},
         onward=f"/practice/{session.id}" if session else "/practice",
         labs={claim.id: claim for claim in question.claims},
-        language_of_answer=language,
-        deep=True,
     )
 
 
@@ -76,7 +73,7 @@ def overrule(
     attempt, question = _attempt(request, attempt_id)
     if question is None or status not in STATUSES or point not in {p.id for p in question.points}:
         raise HTTPException(422, Text(ko="그런 요점이나 표시는 없습니다.", en="There is no such point or mark.").get(language_of(request)))
-    grade = learner.current_grade(attempt.id)
+    grade = desk.grade_of(attempt, question)
     learner.add_grade(attempt.id, regrade(question, grade, {point: status}), grader="learner")  # type: ignore[dict-item]
     return RedirectResponse(f"/attempts/{attempt.id}?done=mark#points", 303)
 
@@ -130,10 +127,10 @@ def _spans(times: dict[Rating, timedelta]) -> dict[int, timedelta]:
     return {int(rating): delta for rating, delta in times.items()}
 
 
-def _earlier(learner: Learner, other: Attempt, current: Attempt) -> dict[str, Any]:
+def _earlier(question: Question, other: Attempt, current: Attempt) -> dict[str, Any]:
     same_way = other.way == current.way == "text"
     return {
         "attempt": other,
-        "grade": learner.current_grade(other.id),
+        "grade": desk.grade_of(other, question),
         "difference": word_diff(other.text or "", current.text or "") if same_way and other.text and current.text else None,
     }

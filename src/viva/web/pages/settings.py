@@ -23,7 +23,7 @@ def settings_page(request: Request, saved: int = 0, imported: str = "") -> HTMLR
     viva = state(request)
     return page(
         request, "settings.html", tab="settings", study=desk.study_settings(viva.learner), themes=THEMES, saved=saved, imported=imported,
-        backups=viva.store.list_backups()[:12], place=viva.store.folder, today=date.today(), steps=viva.learner.undo_list(),
+        backups=viva.store.list_backups()[:12], place=viva.store.database.path, today=date.today(), steps=viva.learner.undo_list(),
     )  # fmt: skip
 
 
@@ -38,17 +38,19 @@ def save_settings(
 ) -> Response:
     learner = state(request).learner
     try:
-        day = desk.parse_interview(interview).isoformat() if interview.strip() else None
+        day = desk.parse_interview(interview) if interview.strip() else None
     except ValueError as error:
         raise HTTPException(422, str(error)) from None
     wanted = {
-        "language": parse_language(language), "interview": day, "new_per_day": new_per_day,
+        "language": parse_language(language), "new_per_day": new_per_day,
         "retention": retention / 100, "theme": theme if theme in THEMES else "auto",
     }  # fmt: skip
-    before = learner.settings()
+    before = {"new_per_day": desk.NEW_PER_DAY, "retention": desk.RETENTION, "theme": "auto", **learner.settings()}
     for name, value in wanted.items():
         if before.get(name) != value:
             learner.set_setting(name, value)
+    if (day.isoformat() if day else None) != before.get("interview"):
+        desk.set_interview(learner, day, date.today())
     return RedirectResponse("/settings?saved=1&done=settings", 303)
 
 

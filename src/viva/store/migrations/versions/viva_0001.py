@@ -117,6 +117,7 @@ def upgrade() -> None:
         sa.Column("reviews", sa.Integer, nullable=False),
         sa.Column("lapses", sa.Integer, nullable=False),
         sa.PrimaryKeyConstraint("learner", "question", name="pk_cards"),
+        sqlite_with_rowid=False,
     )
     op.create_table(
         "actions",

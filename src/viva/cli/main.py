@@ -1,0 +1,98 @@
+"""The command group, its language, and what happens to errors.
+
+Every error that a person can cause ends in one sentence on standard error and exit code 1 (2 for a wrong command line).
+"""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from typing import Any
+
+import click
+
+from viva import __version__
+from viva.cli.say import say
+
+# Command → module that defines it, and its line in the help; a module is imported when its command is called.
+COMMANDS: dict[str, tuple[str, str]] = {
+    "serve": ("serve", say("앱을 켜고 브라우저에서 열기 (그냥 viva와 같음)", "Start the app and open it in the browser (same as plain viva)")),
+    "practice": ("practice", say("터미널에서 연습하기", "Practise in the terminal")),
+    "questions": ("reading", say("질문 목록", "List the questions")),
+    "show": ("reading", say("질문 하나를 답과 함께 보기", "Show one question with its answer")),
+    "grade": ("reading", say("답을 채점하기 (저장하지 않음)", "Grade an answer (nothing is kept)")),
+    "stats": ("reading", say("기록과 앞으로의 계획", "Your record and the days ahead")),
+    "bank": ("banks", say("질문 파일 검사", "Check question files")),
+    "import": ("data", say("질문 목록이나 내 데이터 가져오기", "Import lists of questions, or your data")),
+    "export": ("data", say("내 데이터를 JSON 파일 하나로", "All your data as one JSON file")),
+    "backup": ("data", say("지금 백업하기", "Back up now")),
+    "restore": ("data", say("백업으로 되돌리기", "Go back to a backup")),
+    "check": ("data", say("저장된 데이터 검사", "Check the stored data")),
+}
+
+
+class _Lazy(click.Group):
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in COMMANDS:
+            return None
+        module = importlib.import_module(f"viva.cli.{COMMANDS[cmd_name][0]}")
+        command: click.Command = getattr(module, f"{cmd_name}_command")
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section(say("명령", "Commands")):
+            formatter.write_dl([(name, line) for name, (_, line) in COMMANDS.items()])
+
+
+@click.group(
+    cls=_Lazy,
+    invoke_without_command=True,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    help=say(
+        "자신의 말로 답하는 딥러닝 면접 연습. 명령 없이 부르면 앱을 켜고 브라우저에서 엽니다.",
+        "Practise deep-learning interviews in your own words. Without a command it starts the app and opens it in the browser.",
+    ),
+)
+@click.version_option(__version__, prog_name="viva")
+@click.pass_context
+def group(ctx: click.Context) -> None:
+    if ctx.invoked_subcommand is None:
+        from viva.cli.serve import serve_command
+
+        ctx.invoke(serve_command)
+
+
+def main(arguments: list[str] | None = None) -> Any:
+    """Runs the command line; errors of the store and of files become one sentence."""
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):
+            # A terminal in another encoding shows '?' rather than ending in a traceback.
+            stream.reconfigure(errors="replace")
+    try:
+        return group.main(args=arguments, prog_name="viva")
+    except BrokenPipeError:
+        sys.stderr.close()
+        sys.exit(0)
+    except Exception as error:
+        sentence = _sentence(error)
+        if sentence is None:
+            raise
+        click.echo(f"viva: {sentence}", err=True)
+        sys.exit(1)
+
+
+def _sentence(error: Exception) -> str | None:
+    """The sentence of an error that is the person's to solve; None for one that is ours."""
+    from viva.cli.say import LANGUAGE
+
+    getter = getattr(error, "sentence", None) or getattr(error, "get", None)
+    if callable(getter) and type(error).__module__.startswith("viva."):
+        return str(getter(LANGUAGE))
+    if type(error).__module__.startswith("viva."):
+        return str(error)
+    if isinstance(error, OSError):
+        return f"{error.filename}: {error.strerror}" if error.filename else str(error)
+    return None

@@ -1,0 +1,90 @@
+"""How questions, answers, grades and numbers look in a terminal."""
+
+from __future__ import annotations
+
+import re
+
+from rich.console import Console
+from rich.padding import Padding
+from rich.table import Table
+from rich.text import Text as Styled
+
+from viva.bank import Question
+from viva.cli.say import say
+from viva.grading import Grade
+from viva.language import Language
+from viva.web.stats import Stats
+
+SIGNS = {"made": ("●", "green"), "partly": ("◐", "yellow"), "missed": ("○", "bright_black"), "backwards": ("⇄", "red")}
+RATINGS = {1: say("다시", "again"), 2: say("어려움", "hard"), 3: say("알맞음", "good"), 4: say("쉬움", "easy")}
+WIDTH = 88
+
+console = Console(highlight=False, soft_wrap=False, width=min(Console().width, WIDTH))
+
+
+def plain(text: str) -> str:
+    """Markdown for a terminal: formulas keep their LaTeX and lose their dollars."""
+    return re.sub(r"\$+([^$]+)\$+", r"\1", text)
+
+
+def print_question(question: Question, language: Language) -> None:
+    console.print()
+    console.print(Styled(plain(question.question.get(language)), style="bold"))
+    console.print()
+
+
+def print_answer(question: Question, language: Language) -> None:
+    if question.answer is not None:
+        console.print(Padding(Styled(plain(question.answer.get(language))), (0, 2)))
+        console.print()
+    for point in question.points:
+        console.print(Styled(f"  · {plain(point.text.get(language))}"))
+    if question.misconceptions:
+        console.print()
+        console.print(Styled(say("많이들 이렇게 말하지만", "What people often say"), style="bold"))
+        for wrong in question.misconceptions:
+            console.print(Styled(f"  ✗ {plain(wrong.text.get(language))}", style="red"))
+            console.print(Styled(f"    {plain(wrong.correction.get(language))}"))
+    console.print()
+
+
+def print_grade(question: Question, given: Grade, language: Language) -> None:
+    texts = {point.id: plain(point.text.get(language)) for point in question.points}
+    for mark in given.points:
+        sign, colour = SIGNS[mark.status]
+        console.print(Styled.assemble((f" {sign} ", colour), texts.get(mark.id, mark.id)))
+        if mark.quote:
+            console.print(Styled(f"     “{' '.join(mark.quote.split())}”", style="bright_black"))
+    wrongs = {wrong.id: wrong for wrong in question.misconceptions}
+    for found in given.misconceptions:
+        console.print(Styled.assemble((" ⇄ ", "red"), plain(wrongs[found.id].correction.get(language))))
+        console.print(Styled(f"     “{' '.join(found.quote.split())}”", style="bright_black"))
+    if given.copied:
+        console.print(Styled(say("모범 답안을 거의 그대로 옮긴 답입니다.", "This is the model answer almost word for word."), style="yellow"))
+    console.print()
+    console.print(say("요점 {n}% · 추천: {rating}", "{n}% of the points · suggested: {rating}", n=round(100 * given.score), rating=RATINGS[given.rating]))
+
+
+def print_stats(stats: Stats, language: Language) -> None:
+    retention = f"{100 * stats.true_retention:.0f}%" if stats.true_retention is not None else "–"
+    console.print(
+        say("답 {a} · 복습 {r} · {m}분 · 이어진 날 {s} · 기억한 비율 {t}", "{a} answers · {r} reviews · {m} min · {s} days in a row · remembered {t}",
+            a=stats.answers, r=stats.reviews, m=round(stats.seconds / 60), s=stats.streak, t=retention)
+    )  # fmt: skip
+    ahead = Table(box=None, pad_edge=False, title_justify="left", title=say("앞으로", "Ahead") if stats.days_left is None else say("면접까지 {n}일", "{n} days to the interview", n=stats.days_left))
+    for name in (say("날짜", "day"), say("복습", "due"), say("새로", "new")):
+        ahead.add_column(name, justify="left" if name in ("날짜", "day") else "right")
+    for day in stats.ahead.days[:14]:
+        ahead.add_row(day.date.isoformat(), str(day.due), str(day.new))
+    console.print(ahead)
+    topics = Table(box=None, pad_edge=False)
+    for name in (say("주제", "topic"), say("만남", "met"), say("기억", "recall")):
+        topics.add_column(name)
+    for row in stats.topics:
+        recall = f"{100 * row['retention']:.0f}%" if row["retention"] is not None else "–"
+        topics.add_row(row["topic"].title.get(language), f"{row['seen']}/{row['total']}", recall)
+    console.print(topics)
+    if stats.missed:
+        console.print(Styled(say("자주 빠뜨리는 요점", "The points you miss most"), style="bold"))
+        for row in stats.missed[:8]:
+            console.print(Styled(f"  {row['missed']}/{row['asked']}  {plain(row['point'].text.get(language))}  ({row['question'].key})"))
