@@ -62,7 +62,14 @@ def test_an_answer_sent_twice_is_stored_once(me: Learner) -> None:
 
 
 @pytest.mark.parametrize(
-    "change", [{"text": "다른 답"}, {"question": "gelu"}, {"language": "en"}, {"way": "spoken"}, {"ink": {"strokes": []}}]
+    "change",
+    [
+        {"text": "다른 답"},
+        {"question": "gelu"},
+        {"language": "en"},
+        {"way": "spoken"},
+        {"ink": {"strokes": []}},
+    ],
 )
 def test_another_answer_under_the_same_id_is_refused(me: Learner, change: dict[str, object]) -> None:
     first = answer(me)
@@ -97,7 +104,9 @@ def test_an_id_that_is_no_key_is_refused(me: Learner, id: str) -> None:
 @pytest.mark.parametrize(
     ("field", "value"), [("way", "telepathy"), ("session", "no-such-session"), ("ink", {"x": float("nan")})]
 )
-def test_a_value_that_cannot_be_kept_is_refused_and_leaves_nothing(me: Learner, field: str, value: object) -> None:
+def test_a_value_that_cannot_be_kept_is_refused_and_leaves_nothing(
+    me: Learner, field: str, value: object
+) -> None:
     with pytest.raises(StoreError) as caught:
         answer(me, **{field: value})
     assert caught.value.get("ko") and caught.value.get("en")
@@ -128,8 +137,13 @@ def test_totals_count_answers_and_their_seconds(me: Learner) -> None:
 
 
 @pytest.mark.parametrize("table", APPEND_ONLY)
-@pytest.mark.parametrize("statement", ["UPDATE {0} SET id = 'x'", "DELETE FROM {0}", "INSERT OR REPLACE INTO {0} SELECT * FROM {0}"])
-def test_what_was_written_can_be_neither_changed_nor_deleted(store: Store, me: Learner, table: str, statement: str) -> None:
+@pytest.mark.parametrize(
+    "statement",
+    ["UPDATE {0} SET id = 'x'", "DELETE FROM {0}", "INSERT OR REPLACE INTO {0} SELECT * FROM {0}"],
+)
+def test_what_was_written_can_be_neither_changed_nor_deleted(
+    store: Store, me: Learner, table: str, statement: str
+) -> None:
     answer(me, grade=FULL)
     me.add_review("relu", 3, "a-1")
     me.add_review("relu", 2, "a-1")
@@ -157,7 +171,9 @@ def test_overruling_adds_a_grade_that_counts_and_undo_brings_the_first_back(me: 
     assert me.current_grade("a-1") == mine
 
 
-def test_the_newest_grade_counts_even_when_the_clock_was_set_back(me: Learner, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_newest_grade_counts_even_when_the_clock_was_set_back(
+    me: Learner, monkeypatch: pytest.MonkeyPatch
+) -> None:
     answer(me, grade=FULL)
     monkeypatch.setattr("viva.store.clock.now", lambda: NOON - timedelta(days=9000))
     me.add_grade("a-1", {"score": 0.25, "rating": 2})
@@ -331,7 +347,9 @@ def test_settings_hold_any_json_and_tell_true_from_one(me: Learner) -> None:
 
 def test_settings_changed_together_are_undone_together(me: Learner) -> None:
     me.set_setting("interview", None)
-    me.set_settings({"interview": "2026-12-24", "begun": "2026-12-01"}, Text(ko="면접일", en="interview date"))
+    me.set_settings(
+        {"interview": "2026-12-24", "begun": "2026-12-01"}, Text(ko="면접일", en="interview date")
+    )
     assert me.undo() == Text(ko="면접일", en="interview date")
     assert me.settings() == {"interview": None}
 
@@ -413,7 +431,9 @@ def test_ids_sort_in_the_order_of_their_milliseconds(monkeypatch: pytest.MonkeyP
 def test_opening_an_up_to_date_database_loads_no_migrations(tmp_path: Path) -> None:
     Store.open(tmp_path / "viva.db").close()
     code = "import sys; from viva.store import Store; Store.open(sys.argv[1]).learner().cards(); print('alembic' in sys.modules, 'torch' in sys.modules)"
-    done = subprocess.run([sys.executable, "-c", code, str(tmp_path / "viva.db")], capture_output=True, text=True, check=True)
+    done = subprocess.run(
+        [sys.executable, "-c", code, str(tmp_path / "viva.db")], capture_output=True, text=True, check=True
+    )
     assert done.stdout.split() == ["False", "False"]
 
 

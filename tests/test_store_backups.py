@@ -86,7 +86,9 @@ def test_an_automatic_backup_is_made_when_one_is_due(store: Store, monkeypatch: 
     later = datetime.now(UTC) + timedelta(days=1)
     monkeypatch.setattr(backups, "now", lambda: later)
     assert store.maybe_backup() is not None
-    monkeypatch.setattr(backups, "now", lambda: later - timedelta(days=900))  # a clock set back does not stop them
+    monkeypatch.setattr(
+        backups, "now", lambda: later - timedelta(days=900)
+    )  # a clock set back does not stop them
     assert store.maybe_backup() is not None
 
 
@@ -118,7 +120,9 @@ def test_rotation_deletes_only_what_it_may(store: Store) -> None:
     assert stranger.exists()
 
 
-def test_a_backup_killed_half_way_never_has_a_backup_s_name(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_backup_killed_half_way_never_has_a_backup_s_name(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def killed(path: Path, name: str) -> None:
         raise KeyboardInterrupt
 
@@ -232,10 +236,14 @@ def test_a_bad_file_is_not_restored_and_nothing_changes(store: Store, tmp_path: 
     sentence(caught.value)
     assert "/backups/" not in str(caught.value), "the sentence names the person's file, not a working copy"
     assert me.export_rows() == before
-    assert store.list_backups() == [] and list(backups.folder(store.database).iterdir()) == []
+    assert store.list_backups() == [] and list(backups.folder(store.database).glob("*")) == []
 
 
-@pytest.mark.parametrize("spoil", [another_program_s, another_program_s_with_alembic, newer, text], ids=lambda spoil: spoil.__name__)
+@pytest.mark.parametrize(
+    "spoil",
+    [another_program_s, another_program_s_with_alembic, newer, text],
+    ids=lambda spoil: spoil.__name__,
+)
 def test_a_file_that_cannot_be_used_is_refused_and_left_alone(tmp_path: Path, spoil) -> None:
     path = tmp_path / "viva.db"
     Store.open(path).close()
@@ -339,7 +347,9 @@ def next_version(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     return install
 
 
-def test_an_older_database_is_backed_up_and_brought_up_to_date(store: Store, path: Path, next_version) -> None:
+def test_an_older_database_is_backed_up_and_brought_up_to_date(
+    store: Store, path: Path, next_version
+) -> None:
     before = store.learner().export_rows()
     store.close()
     next_version("op.add_column('learners', sa.Column('motto', sa.Text))")

@@ -130,7 +130,9 @@ def test_two_tabs_that_send_the_same_answer_store_it_once(tmp_path: Path) -> Non
 
         def send(_: int) -> str:
             barrier.wait()
-            attempt = me.add_attempt(id="same", question="relu", language="ko", text="답", grade={"score": 1.0, "rating": 4})
+            attempt = me.add_attempt(
+                id="same", question="relu", language="ko", text="답", grade={"score": 1.0, "rating": 4}
+            )
             return me.add_review("relu", 3, attempt.id)[0].id
 
         with ThreadPoolExecutor(6) as pool:
@@ -161,7 +163,9 @@ def test_reading_goes_on_while_somebody_writes(tmp_path: Path) -> None:
         assert me.settings() == {"a": 2}
 
 
-def test_a_database_locked_by_another_program_is_said_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_database_locked_by_another_program_is_said_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     import sqlite3
 
     path = tmp_path / "viva.db"

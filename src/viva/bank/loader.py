@@ -117,22 +117,33 @@ def load_pack(folder: Path, name: str) -> Pack:
     return Pack(name, title, folder, tuple(topics), tuple(questions), tuple(problems))
 
 
-def load_bank(pack_folders: Iterable[Path] = (), *, built_in: bool = True) -> tuple[Bank, tuple[Problem, ...]]:
+def load_bank(
+    pack_folders: Iterable[Path] = (), *, built_in: bool = True, cache: Path | None = None
+) -> tuple[Bank, tuple[Problem, ...]]:
     """The built-in bank and the packs in ``pack_folders`` (each named after its folder), with the problems of both.
 
-    A broken built-in bank is an error of the program; a broken pack of a user is reported and the rest is served.
+    A broken built-in bank is an error of the program; a broken pack of a user is reported and the rest is served. ``cache`` is
+    a folder for what was read before (:mod:`viva.bank.cache`).
     """
-    packs = [load_pack(BUILT_IN_FOLDER, BUILT_IN)] if built_in else []
+    packs = [_load(BUILT_IN_FOLDER, BUILT_IN, cache)] if built_in else []
     problems: list[Problem] = [problem for pack in packs for problem in pack.problems]
     for folder in pack_folders:
         try:
-            packs.append(load_pack(folder, folder.name))
+            packs.append(_load(folder, folder.name, cache))
         except BankError as error:
             problems.extend(error.problems)
             continue
         problems.extend(packs[-1].problems)
     topics = [topic for pack in packs for topic in pack.topics]
     return Bank(topics, [question for pack in packs for question in pack.questions]), tuple(problems)
+
+
+def _load(folder: Path, name: str, cache: Path | None) -> Pack:
+    if cache is None:
+        return load_pack(folder, name)
+    from viva.bank.cache import load_pack_kept
+
+    return load_pack_kept(folder, name, cache)
 
 
 def _read_text(path: Path) -> str:

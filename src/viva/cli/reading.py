@@ -23,7 +23,7 @@ def bank() -> Bank:
     from viva.store import viva_home
     from viva.web.state import pack_folders
 
-    found, problems = load_bank(pack_folders(viva_home() / "packs"))
+    found, problems = load_bank(pack_folders(viva_home() / "packs"), cache=viva_home() / "cache")
     for problem in problems:
         click.echo(f"viva: {problem}", err=True)
     return found

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from viva.grading.lexicon import Span, concepts
-from viva.grading.morphology import Token, has_hangul, is_predicate, tokenise
+from viva.grading.morphology import Token, has_hangul, tokenise
 from viva.grading.normaliser import Normalised, normalise
 
 _SENTENCE_TOKENS = 90
@@ -230,8 +230,13 @@ def _denied_english(tokens: Sequence[Token], at: int, segment: Sequence[int], sp
 
 
 def glue_ratio(tokens: Sequence[Token]) -> tuple[int, float]:
-    """How many tokens carry content, and how much holds them together (particles, endings, function words, ``=``)."""
+    """How many tokens carry content, and how many particles, endings, function words and ``=`` hold each together.
+
+    In the model answers of the bank 98 sentences in 100 have more than 0.26; lists of their cue words have less.
+    """
     content = sum(token.kind == "content" for token in tokens)
-    glue = sum(token.kind in ("glue", "negation") or is_predicate(token) for token in tokens)
+    glue = sum(
+        token.tag[0] in "JE" or (token.tag[0] == "L" and token.kind in ("glue", "negation")) for token in tokens
+    )
     relation = sum(token.kind == "relation" for token in tokens)
     return content, (glue + 2 * relation) / max(content, 1)

@@ -10,17 +10,21 @@ from dataclasses import replace
 from functools import lru_cache
 
 from viva.bank import Question
-from viva.grading.clauses import Reading, glue_ratio, read
+from viva.grading.clauses import Reading, read
 from viva.grading.copying import is_copy
 from viva.grading.cues import Cue, PointCues, compile_question
 from viva.grading.marks import STATUSES, Grade, MisconceptionMark, PointMark, Status
-from viva.grading.matcher import LIST_GLUE, LIST_WORDS, Found, Matching, best_windows, fullest
+from viva.grading.matcher import Found, Matching, best_windows, fullest
 from viva.grading.morphology import has_hangul
 from viva.grading.scorer import conclude
 from viva.language import LANGUAGES, Language, Text
 
 OFFLINE = "offline-1"
 LEARNER = "learner"
+_LISTED = Text(ko="낱말은 있지만 문장으로 말하지 않았어요.", en="The words are there, but nothing is said with them.")
+_TERSE = Text(ko="메모처럼 낱말만 적혀 있어요. 문장으로 말해 보세요.", en="Noted down rather than said; say it as a sentence.")
+UNMARKED = "unmarked"
+"""The grader of an answer that was written by hand or spoken, until the learner marks it."""
 
 
 def grade(question: Question, answer: str, language: Language) -> Grade:
@@ -30,10 +34,6 @@ def grade(question: Question, answer: str, language: Language) -> Grade:
     matching = Matching(reading, compiled.asked)
     if _says_nothing(reading):
         return conclude(question, blank_grade(question).points, (), False, OFFLINE)
-    if _is_list(reading):
-        why = Text(ko="낱말을 늘어놓기만 하고 문장으로 말하지 않았어요.", en="Words in a row; nothing is said about them.").get(language)
-        points = tuple(PointMark(point.id, "missed", why=why) for point in question.points)
-        return conclude(question, points, (), is_copy(question, answer), OFFLINE)
     order = _languages(answer, language)
     points = tuple(_mark(matching, point, order, answer, language) for point in compiled.points)
     wrong = tuple(mark for entry in compiled.misconceptions if (mark := _misconception(matching, entry, order, answer)) is not None)
@@ -58,7 +58,7 @@ def regrade(question: Question, grade: Grade, statuses: dict[str, Status], *, co
 
 def blank_grade(question: Question) -> Grade:
     """All points missed: where an answer that was written by hand or spoken starts to be marked by the learner."""
-    return Grade(0.0, tuple(PointMark(point.id, "missed") for point in question.points), grader=LEARNER)
+    return Grade(0.0, tuple(PointMark(point.id, "missed") for point in question.points), grader=UNMARKED)
 
 
 def _overrule(mark: PointMark, status: Status) -> PointMark:
@@ -75,11 +75,6 @@ def _says_nothing(reading: Reading) -> bool:
     return len(reading.source.text.split()) < 2 and len(words) < 3
 
 
-def _is_list(reading: Reading) -> bool:
-    content, ratio = glue_ratio(reading.tokens)
-    return content >= LIST_WORDS and ratio < LIST_GLUE
-
-
 def _languages(answer: str, language: Language) -> tuple[Language, ...]:
     """Whose cues to try, in order. An answer without Hangul is tried on English cues alone where a point has some."""
     if not has_hangul(answer):
@@ -94,43 +89,48 @@ def _cues(by_language: dict[Language, tuple[Cue, ...]], order: tuple[Language, .
 
 def _mark(matching: Matching, point: PointCues, order: tuple[Language, ...], answer: str, language: Language) -> PointMark:
     windows = fullest(matching, _cues(point.cues, order))
-    made = next((f for f in windows if f.straight >= f.cue.needed and _earns(matching, f)), None)
-    against = _against(matching, point, order, windows)
-    if against is not None and (made is None or _same_place(matching.reading, made, against)):
-        return _quoted(matching.reading, point.id, "backwards", against, answer, language)
+    full = [f for f in windows if f.straight >= f.cue.needed and _earns(matching, f)]
+    made = next((f for f in full if matching.is_statement(f.first, f.last)), None)
+    said = _opposite(matching, point, order)
+    if said is not None and (made is None or _same_place(made, said)):
+        return _quoted(matching.reading, point.id, "backwards", said, answer, language)
     if made is not None:
         return _quoted(matching.reading, point.id, "made", made, answer, language)
-    partly = next((f for f in windows if f.straight >= f.cue.half and _earns(matching, f)), None)
+    turned = next((f for f in windows if _turned_round(matching, f)), None)
+    if turned is not None:
+        return _quoted(matching.reading, point.id, "backwards", turned, answer, language)
+    note = next((f for f in full if matching.form(f.first, f.last) == "note"), None)
+    half = (f for f in windows if f.straight >= f.cue.half and _earns(matching, f) and matching.is_statement(f.first, f.last))
+    partly = note or next(half, None)
     if partly is not None:
         return _quoted(matching.reading, point.id, "partly", partly, answer, language)
-    return PointMark(point.id, "missed")
+    return PointMark(point.id, "missed", why=_LISTED.get(language) if full else "")
 
 
 def _earns(matching: Matching, found: Found) -> bool:
-    """A statement in words of the learner's own, not the question's words again and not a list."""
-    straight = [hit for hit in found.hits if hit is not None and not hit.contrary]
-    return any(matching.is_new(hit) for hit in straight) and matching.is_statement(found.first, found.last)
+    """Whether more is said than the question's own words again."""
+    return any(matching.is_new(hit) for hit in found.hits if hit is not None and not hit.contrary)
 
 
-def _against(matching: Matching, point: PointCues, order: tuple[Language, ...], windows: list[Found]) -> Found | None:
-    """The tightest place where the point is said backwards."""
-    found = [
-        window
-        for cue in _cues(point.opposite, order)
-        for window in best_windows(matching, cue, one_segment=True)
-        if _says_wrong(matching, window)
-    ]
-    found += [
-        window
-        for window in windows
-        if len(window.cue.ideas) >= 2
-        and window.contrary
-        and window.straight + window.contrary >= window.cue.needed
-        and window.straight >= window.contrary
-        and matching.reading.segment[window.first] == matching.reading.segment[window.last]
-        and _earns(matching, window)
-    ]
+def _opposite(matching: Matching, point: PointCues, order: tuple[Language, ...]) -> Found | None:
+    """The tightest place where one of the point's ``opposite`` cues is said."""
+    cues = _cues(point.opposite, order)
+    found = [window for cue in cues for window in best_windows(matching, cue, one_segment=True) if _says_wrong(matching, window)]
     return min(found, key=lambda f: (f.width, f.first), default=None)
+
+
+def _turned_round(matching: Matching, found: Found) -> bool:
+    """Whether all ideas of the cue stand in one segment, but some of them denied or in the other direction."""
+    segments = matching.reading.segment
+    return (
+        len(found.cue.ideas) >= 2
+        and found.contrary > 0
+        and found.straight >= found.contrary
+        and found.straight + found.contrary >= found.cue.needed
+        and segments[found.first] == segments[found.last]
+        and _earns(matching, found)
+        and matching.is_statement(found.first, found.last)
+    )
 
 
 def _says_wrong(matching: Matching, window: Found) -> bool:
@@ -143,7 +143,7 @@ def _says_wrong(matching: Matching, window: Found) -> bool:
     )
 
 
-def _same_place(reading: Reading, made: Found, against: Found) -> bool:
+def _same_place(made: Found, against: Found) -> bool:
     """Whether the point is made only where it is said backwards, and no more tightly."""
     overlap = made.first <= against.last and against.first <= made.last
     return overlap and against.width <= made.width
@@ -192,6 +192,8 @@ def _why(reading: Reading, status: Status, found: Found, language: Language) -> 
     missing = ", ".join(f"‘{text}’" for text in dict.fromkeys(open_ideas))
     if status == "backwards":
         text = Text(ko=f"{said}: 방향이 거꾸로예요.", en=f"{said}: the other way round.")
+    elif status == "partly" and not missing:
+        text = Text(ko=f"찾은 말: {said}. {_TERSE.ko}", en=f"Found {said}. {_TERSE.en}")
     elif status == "partly":
         text = Text(ko=f"찾은 말: {said}. 아직 없는 말: {missing}.", en=f"Found {said}; not yet {missing}.")
     else:

@@ -11,7 +11,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 from viva.grading.clauses import NEGATION, Reading, glue_ratio
 from viva.grading.cues import Cue, Element, Idea, Wording
@@ -22,6 +22,15 @@ STRICT_GAP = 3
 """How far apart, in tokens, the words of a strict wording may follow each other."""
 REACH = 60
 """How many tokens the ideas of a cue may lie apart."""
+
+
+LIST_GLUE = 0.25
+"""Below so many particles, endings and function words for each content word, a sentence is no sentence."""
+NOTE_WORDS = (3, 8)
+"""A line of so many content words without glue is a terse note, worth *partly*; longer ones are lists."""
+
+Form = Literal["list", "note", "statement"]
+_FORMS: tuple[Form, ...] = ("list", "note", "statement")
 
 
 class Hit(NamedTuple):
@@ -40,7 +49,7 @@ class Matching:
     reading: Reading
     asked: frozenset[str]
     _hits: dict[Idea, tuple[Hit, ...]] = field(default_factory=dict)
-    _statement: dict[int, bool] = field(default_factory=dict)
+    _forms: dict[int, Form] = field(default_factory=dict)
 
     def hits(self, idea: Idea) -> tuple[Hit, ...]:
         found = self._hits.get(idea)
@@ -54,21 +63,31 @@ class Matching:
         content = [t.key for t in self.reading.tokens[hit.first : hit.last + 1] if t.kind in ("content", "negation", "relation")]
         return not content or any(key not in self.asked for key in content)
 
-    def is_statement(self, first: int, last: int) -> bool:
-        """Whether the sentences of ``first..last`` say something, rather than list words."""
-        return all(self._sentence_states(number) for number in range(self.reading.sentence[first], self.reading.sentence[last] + 1))
+    def form(self, first: int, last: int) -> Form:
+        """The weakest form among the sentences of ``first..last``."""
+        forms = [self._form_of(number) for number in range(self.reading.sentence[first], self.reading.sentence[last] + 1)]
+        return min(forms, key=_FORMS.index)
 
-    def _sentence_states(self, number: int) -> bool:
-        known = self._statement.get(number)
+    def is_statement(self, first: int, last: int) -> bool:
+        return self.form(first, last) == "statement"
+
+    def _form_of(self, number: int) -> Form:
+        known = self._forms.get(number)
         if known is None:
             bounds = self.reading.by_sentence
             at = bounds[number]
-            content, ratio = glue_ratio(self.reading.tokens[at[0] : at[1] + 1])
-            if content < LIST_WORDS:  # a short line is judged with its neighbours
+            inside = self.reading.tokens[at[0] : at[1] + 1]
+            content, ratio = glue_ratio(inside)
+            if ratio >= LIST_GLUE:
+                known = "statement"
+            elif NOTE_WORDS[0] <= content <= NOTE_WORDS[1] and not any(token.key == "," for token in inside):
+                known = "note"
+            elif content < NOTE_WORDS[0]:  # a word or two: judged with the lines around it
                 wide = (bounds.get(number - 1, at)[0], bounds.get(number + 1, at)[1])
-                content, ratio = glue_ratio(self.reading.tokens[wide[0] : wide[1] + 1])
-            known = ratio >= LIST_GLUE
-            self._statement[number] = known
+                known = "statement" if glue_ratio(self.reading.tokens[wide[0] : wide[1] + 1])[1] >= LIST_GLUE else "list"
+            else:
+                known = "list"
+            self._forms[number] = known
         return known
 
     def _wording_hits(self, wording: Wording) -> list[Hit]:
@@ -179,10 +198,6 @@ class Matching:
                 found.append((reading.at(start), reading.at(end - 1)))
             at = text.find(wanted, at + 1)
         return found
-
-
-LIST_WORDS = 5
-LIST_GLUE = 0.15
 
 
 def _distance(place: tuple[int, int], low: int, high: int) -> int:

@@ -34,7 +34,9 @@ class Access:
             connection.execute(select(learners.c.id).where(learners.c.id == self.id).with_for_update())
             yield connection
 
-    def _require(self, connection: Connection, table: Table, id: str, ko: str, en: str, question: str | None = None) -> None:
+    def _require(
+        self, connection: Connection, table: Table, id: str, ko: str, en: str, question: str | None = None
+    ) -> None:
         where = [table.c.id == id, table.c.learner == self.id]
         where += [] if question is None else [table.c.question == question]
         if connection.scalar(select(table.c.id).where(*where)) is None:

@@ -39,11 +39,15 @@ def attempt_values(given: dict[str, Any]) -> dict[str, Any]:
 
 def same(stored: Mapping[Any, Any], given: dict[str, Any]) -> bool:
     """Whether a second request with the same id says the same; its seconds may differ."""
-    plain = all(stored[name] == given[name] for name in ("learner", "session", "question", "language", "way", "text"))
+    plain = all(
+        stored[name] == given[name] for name in ("learner", "session", "question", "language", "way", "text")
+    )
     return plain and to_json(stored["ink"]) == to_json(given["ink"])
 
 
-def read_attempts(connection: Connection, learner: str, *where: Any, limit: int | None = None) -> list[Attempt]:
+def read_attempts(
+    connection: Connection, learner: str, *where: Any, limit: int | None = None
+) -> list[Attempt]:
     """The attempts, newest first, each with the grade that counts."""
     rows = (
         connection.execute(
@@ -75,11 +79,15 @@ def current_grades(connection: Connection, ids: Iterable[str]) -> dict[str, Stor
             .order_by(grades.c.created_at, grades.c.id)
         ).mappings()
         for row in rows:  # later rows overwrite earlier ones
-            found[row["attempt"]] = StoredGrade(row["id"], row["attempt"], row["created_at"], grade_from(dict(row)))
+            found[row["attempt"]] = StoredGrade(
+                row["id"], row["attempt"], row["created_at"], grade_from(dict(row))
+            )
     return found
 
 
-def latest_grades(connection: Connection, learner: str, limit: int, *where: Any) -> list[tuple[str, StoredGrade]]:
+def latest_grades(
+    connection: Connection, learner: str, limit: int, *where: Any
+) -> list[tuple[str, StoredGrade]]:
     """(question, grade that counts) of the newest ``limit`` graded attempts, newest first."""
     rank = func.row_number().over(
         partition_by=grades.c.attempt, order_by=(grades.c.created_at.desc(), grades.c.id.desc())
@@ -97,7 +105,9 @@ def latest_grades(connection: Connection, learner: str, limit: int, *where: Any)
         .where(effective(grades))
         .subquery()
     )
-    query = select(ranked).where(ranked.c.rank == 1).order_by(ranked.c.answered.desc(), ranked.c.attempt.desc())
+    query = (
+        select(ranked).where(ranked.c.rank == 1).order_by(ranked.c.answered.desc(), ranked.c.attempt.desc())
+    )
     return [
         (row["question"], StoredGrade(row["id"], row["attempt"], row["created_at"], grade_from(dict(row))))
         for row in connection.execute(query).mappings()

@@ -25,6 +25,7 @@ from viva.store.home import private_folder
 INTERVAL = timedelta(hours=4)
 DAYS, WEEKS, MONTHS = 7, 4, 12
 ASIDE = 5
+_BESIDE = ("-wal", "-shm", "-journal")
 _NAME = re.compile(r"viva-(\d{8}T\d{6}(?:\d{6})?)Z-(auto|manual|before-update|before-restore|damaged)\.db")
 
 
@@ -101,7 +102,9 @@ def thin_out(database: Database) -> None:
     everything = listed(database)
     kept = to_keep([backup for backup in everything if backup.kind == "auto"])
     for kind in ("before-update", "before-restore"):
-        kept.update(backup.path for backup in [backup for backup in everything if backup.kind == kind][:ASIDE])
+        kept.update(
+            backup.path for backup in [backup for backup in everything if backup.kind == kind][:ASIDE]
+        )
     for backup in everything:
         if backup.kind not in ("manual", "damaged") and backup.path not in kept:
             backup.path.unlink(missing_ok=True)
@@ -138,15 +141,15 @@ def restore(database: Database, source: Path) -> Path | None:
             en=f"There is no file {source}; see the backups with `viva backup --list`.",
         )
     private_folder(place)
-    checked = place / f".{source.stem}.{uuid.uuid4().hex}.part"
+    checked = place / f".restore.{uuid.uuid4().hex}.part"
     try:
         sqlite.copy(source, checked, name=str(source))
         sqlite.verify(checked, str(source))
         _bring_up_to_date(checked, source)
         return _replace(database, checked)
     finally:
-        for left in place.glob(checked.name + "*"):
-            left.unlink(missing_ok=True)
+        for suffix in ("", *_BESIDE):
+            Path(f"{checked}{suffix}").unlink(missing_ok=True)
 
 
 def _bring_up_to_date(copy: Path, source: Path) -> None:
@@ -173,11 +176,13 @@ def _replace(database: Database, checked: Path) -> Path | None:
         if not database.path.exists():
             sqlite.copy(checked, database.path)
         else:
-            sqlite.copy(checked, database.path, meanwhile=lambda: kept.append(make(database, "before-restore")))
+            sqlite.copy(
+                checked, database.path, meanwhile=lambda: kept.append(make(database, "before-restore"))
+            )
     except DamagedError:  # what was checked is whole, so it is the current file that cannot be read
         database.close()
         kept.append(folder(database) / f"viva-{now():%Y%m%dT%H%M%S%f}Z-damaged.db")
-        for suffix in ("-wal", "-shm", ""):
+        for suffix in (*_BESIDE, ""):
             with suppress(FileNotFoundError):
                 os.replace(f"{database.path}{suffix}", f"{kept[-1]}{suffix}")
         sqlite.copy(checked, database.path)

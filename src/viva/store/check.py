@@ -7,8 +7,9 @@ they alone can be computed anew, and only when asked.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, fields
+from functools import partial
 from typing import Any
 
 from sqlalchemy import JSON, Connection, Table, cast, select, text
@@ -16,6 +17,7 @@ from sqlalchemy import Text as SqlText
 
 from viva.language import Text
 from viva.store import scheduling, sqlite
+from viva.store.errors import DamagedError
 from viva.store.store import Store
 from viva.store.tables import (
     APPEND_ONLY,
@@ -47,23 +49,34 @@ def check_store(store: Store, repair: bool = False) -> list[Finding]:
     With ``repair`` the cards that differ from the reviews are computed anew; nothing else is touched.
 
     Raises:
-        StoreError: the database cannot be read at all.
+        StoreError: the database is locked or cannot be reached.
     """
-    with store.database.read() as connection:
-        found = [
-            *_file(store, connection),
-            *_version(connection),
-            *_triggers(store, connection),
-            *_references(store, connection),
-            *_json(connection),
-        ]
-        names = {row.id: row.name for row in connection.execute(select(learners.c.id, learners.c.name))}
+    found: list[Finding] = []
+    names: dict[str, str] = {}
+
+    def look(section: Callable[[Connection], Iterable[Finding]], writing: bool = False) -> None:
+        try:
+            with store.database.write() if writing else store.database.read() as connection:
+                found.extend(section(connection))
+        except DamagedError as error:
+            if not any(finding.kind == "file" for finding in found):
+                found.append(Finding("file", error.text))
+
+    def know(connection: Connection) -> Iterable[Finding]:
+        names.update({row.id: row.name for row in connection.execute(select(learners.c.id, learners.c.name))})
+        return ()
+
+    look(lambda connection: _file(store, connection))
+    look(_version)
+    look(lambda connection: _triggers(store, connection))
+    look(_references)
+    look(_json)
+    look(know)
+    repair = repair and not any(
+        finding.kind == "file" for finding in found
+    )  # a damaged file is left as it is
     for learner, name in names.items():
-        with store.database.write() if repair else store.database.read() as connection:
-            differing = list(_cards(connection, learner, name))
-            if repair and differing:
-                scheduling.rebuild(connection, learner)
-        found += [Finding("card", difference, repaired=repair) for difference in differing]
+        look(partial(_cards, learner=learner, name=name, repair=repair), writing=repair)
     return found
 
 
@@ -71,7 +84,9 @@ def _file(store: Store, connection: Connection) -> Iterator[Finding]:
     if store.database.path is None:
         return
     for problem in sqlite.integrity_problems(connection):
-        yield Finding("file", Text(ko=f"파일이 손상되었어요: {problem}", en=f"The file is damaged: {problem}"))
+        yield Finding(
+            "file", Text(ko=f"파일이 손상되었어요: {problem}", en=f"The file is damaged: {problem}")
+        )
     for problem in sqlite.foreign_key_problems(connection):
         yield Finding("reference", Text(ko=f"끊어진 참조: {problem}", en=f"A broken reference: {problem}"))
 
@@ -102,14 +117,16 @@ def _triggers(store: Store, connection: Connection) -> Iterator[Finding]:
                 )
 
 
-def _references(store: Store, connection: Connection) -> Iterator[Finding]:
+def _references(connection: Connection) -> Iterator[Finding]:
     for name, table in RETRACTABLE.items():
         lost = select(retractions.c.row_id).where(
             retractions.c.table_name == name, retractions.c.row_id.not_in(select(table.c.id))
         )
         for row in connection.scalars(lost.distinct()):
             yield _lost("retractions", row, name, row)
-    unknown = select(retractions.c.id, retractions.c.table_name).where(retractions.c.table_name.not_in(RETRACTABLE))
+    unknown = select(retractions.c.id, retractions.c.table_name).where(
+        retractions.c.table_name.not_in(RETRACTABLE)
+    )
     for row, name in connection.execute(unknown):
         yield _lost("retractions", row, "database", name)
     other = (
@@ -146,7 +163,9 @@ def _json(connection: Connection) -> Iterator[Finding]:
 
 
 def _unparsable(connection: Connection, table: Table, column: Any, keys: list[Any]) -> Iterator[Finding]:
-    query = select(cast(column, SqlText), *keys).where(column.is_not(None)).execution_options(stream_results=True)
+    query = (
+        select(cast(column, SqlText), *keys).where(column.is_not(None)).execution_options(stream_results=True)
+    )
     for row in connection.execute(query):
         try:
             json.loads(row[0])
@@ -161,16 +180,20 @@ def _unparsable(connection: Connection, table: Table, column: Any, keys: list[An
             )
 
 
-def _cards(connection: Connection, learner: str, name: str) -> Iterator[Text]:
-    stored = scheduling.read_cards(connection, learner)
-    right = scheduling.computed(connection, learner)
+def _cards(connection: Connection, learner: str, name: str, repair: bool) -> list[Finding]:
+    stored, right = scheduling.read_cards(connection, learner), scheduling.computed(connection, learner)
+    found = []
     for question in sorted(stored.keys() | right.keys()):
         if stored.get(question) != right.get(question):
             ko, en = _difference(stored.get(question), right.get(question))
-            yield Text(
+            difference = Text(
                 ko=f"{name}의 카드({question})가 복습 기록과 달라요: {ko}.",
                 en=f"The card {question} of {name} differs from its reviews: {en}.",
             )
+            found.append(Finding("card", difference, repaired=repair))
+    if repair and found:
+        scheduling.rebuild(connection, learner)
+    return found
 
 
 def _difference(stored: Card | None, right: Card | None) -> tuple[str, str]:
@@ -178,7 +201,9 @@ def _difference(stored: Card | None, right: Card | None) -> tuple[str, str]:
         return "카드가 없어요", "it is missing"
     if right is None:
         return "복습 기록이 없는데 카드가 있어요", "it has no reviews"
-    differing = [field.name for field in fields(Card) if getattr(stored, field.name) != getattr(right, field.name)]
+    differing = [
+        field.name for field in fields(Card) if getattr(stored, field.name) != getattr(right, field.name)
+    ]
     ko = ", ".join(f"{name}: {getattr(stored, name)} → {getattr(right, name)}" for name in differing)
     en = ", ".join(f"{name} is {getattr(stored, name)}, not {getattr(right, name)}" for name in differing)
     return ko, en

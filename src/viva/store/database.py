@@ -54,7 +54,11 @@ class Database:
             pool_size=8,
             max_overflow=56,
             json_serializer=to_json,
-            **({"connect_args": {"check_same_thread": False, "timeout": sqlite.BUSY_SECONDS}} if self.path else {}),
+            **(
+                {"connect_args": {"check_same_thread": False, "timeout": sqlite.BUSY_SECONDS}}
+                if self.path
+                else {}
+            ),
         )
         if self.path is not None:
             sqlite.configure(self.engine)
@@ -112,7 +116,8 @@ class Database:
         """
         if isinstance(error.orig, (ValueError, TypeError)) and not isinstance(error, DBAPIError):
             raise StoreError(
-                ko=f"저장할 수 없는 값이 있어요({error.orig}).", en=f"There is a value that cannot be stored ({error.orig})."
+                ko=f"저장할 수 없는 값이 있어요({error.orig}).",
+                en=f"There is a value that cannot be stored ({error.orig}).",
             ) from error
         if self.path is not None and error.orig is not None:
             sentence = sqlite.explain(error.orig, self.name)
@@ -120,7 +125,8 @@ class Database:
                 raise sentence from error
         elif isinstance(error, DBAPIError) and error.connection_invalidated:
             raise StoreError(
-                ko=f"{self.name}에 연결할 수 없어요({error.orig}).", en=f"{self.name} cannot be reached ({error.orig})."
+                ko=f"{self.name}에 연결할 수 없어요({error.orig}).",
+                en=f"{self.name} cannot be reached ({error.orig}).",
             ) from error
 
     def close(self) -> None:

@@ -48,7 +48,9 @@ def values(table: Table, number: int, row: Mapping[str, Any]) -> dict[str, Any]:
         try:
             grade_from(found)
         except (TypeError, ValueError) as error:
-            raise refused(table.name, number, f"채점을 읽을 수 없어요 ({error})", f"the marks cannot be read ({error})") from error
+            raise refused(
+                table.name, number, f"채점을 읽을 수 없어요 ({error})", f"the marks cannot be read ({error})"
+            ) from error
     return found
 
 
@@ -139,5 +141,6 @@ def refused(table: str, number: int | None, ko: str, en: str) -> StoreError:
     """The sentence that names the table and, where one row is to blame, its number."""
     row_ko, row_en = ("", "") if number is None else (f" {number}번째 줄", f", row {number}")
     return StoreError(
-        ko=f"아무것도 가져오지 않았어요. {table} 표{row_ko}: {ko}.", en=f"Nothing was imported: {table}{row_en}: {en}."
+        ko=f"아무것도 가져오지 않았어요. {table} 표{row_ko}: {ko}.",
+        en=f"Nothing was imported: {table}{row_en}: {en}.",
     )

@@ -48,15 +48,14 @@ class Learner(Practice):
         with self._write() as connection:
             query = select(settings.c.key, settings.c.value).where(settings.c.learner == self.id)
             stored = {key: value for key, value in connection.execute(query)}
-            moves = [
-                {"move": "set", "key": key, "before": [stored[key]] if key in stored else [], "after": [value]}
-                for key, value in values.items()
-                if key not in stored or to_json(stored[key]) != to_json(value)
-            ]
+            moves: list[dict[str, Any]] = []
+            for key, value in values.items():
+                before = [stored[key]] if key in stored else []
+                if not before or to_json(before[0]) != to_json(value):
+                    undo.put_setting(connection, self.id, key, [value])
+                    moves.append({"move": "set", "key": key, "before": before, "after": [value]})
             if not moves:
                 return None
-            for move in moves:
-                undo.put_setting(connection, self.id, move["key"], move["after"])
             label = label or Text(ko="설정 바꾸기", en="change of a setting")
             return undo.record(connection, self.id, "setting", label, moves)
 
@@ -99,7 +98,9 @@ class Learner(Practice):
         with self._read() as connection:
             found = connection.execute(query).mappings().all()
         return [
-            Session(**{**{k: v for k, v in row.items() if k != "learner"}, "questions": tuple(row["questions"])})
+            Session(
+                **{**{k: v for k, v in row.items() if k != "learner"}, "questions": tuple(row["questions"])}
+            )
             for row in found
         ]
 
@@ -122,19 +123,31 @@ class Learner(Practice):
 
     # My answers
 
-    def save_my_answer(self, question: str, language: Language, text: str, label: Text | None = None) -> MyAnswer:
+    def save_my_answer(
+        self, question: str, language: Language, text: str, label: Text | None = None
+    ) -> MyAnswer:
         """A new version of the learner's own answer; undoable. The same text again changes nothing."""
         text = clean(text)
         with self._write() as connection:
             versions = self._my_answers(connection, question, language)
             if versions and versions[0].text == text:
                 return versions[0]
-            mine = (my_answers.c.learner == self.id, my_answers.c.question == question, my_answers.c.language == language)
+            mine = (
+                my_answers.c.learner == self.id,
+                my_answers.c.question == question,
+                my_answers.c.language == language,
+            )
             at = after(connection, my_answers.c.created_at, *mine)
             saved = MyAnswer(id=new_id(), question=question, language=language, text=text, created_at=at)
             connection.execute(my_answers.insert().values(learner=self.id, **vars(saved)))
             label = label or Text(ko="내 답 저장", en="saving of my answer")
-            undo.record(connection, self.id, "my_answer", label, [{"move": "add", "table": "my_answers", "id": saved.id}])
+            undo.record(
+                connection,
+                self.id,
+                "my_answer",
+                label,
+                [{"move": "add", "table": "my_answers", "id": saved.id}],
+            )
             return saved
 
     def my_answers(self, question: str, language: Language | None = None) -> list[MyAnswer]:
@@ -145,7 +158,9 @@ class Learner(Practice):
     def _my_answers(self, connection: Connection, question: str, language: Language | None) -> list[MyAnswer]:
         where = [my_answers.c.learner == self.id, my_answers.c.question == question, effective(my_answers)]
         where += [] if language is None else [my_answers.c.language == language]
-        query = select(my_answers).where(*where).order_by(my_answers.c.created_at.desc(), my_answers.c.id.desc())
+        query = (
+            select(my_answers).where(*where).order_by(my_answers.c.created_at.desc(), my_answers.c.id.desc())
+        )
         return [
             MyAnswer(row["id"], row["question"], row["language"], row["text"], row["created_at"])
             for row in connection.execute(query).mappings()
@@ -158,8 +173,14 @@ class Learner(Practice):
             return self._draft(connection, question, language)
 
     def _draft(self, connection: Connection, question: str, language: Language) -> Draft | None:
-        row = connection.execute(select(drafts).where(*self._draft_key(question, language))).mappings().first()
-        return None if row is None else Draft(**{name: value for name, value in row.items() if name != "learner"})
+        row = (
+            connection.execute(select(drafts).where(*self._draft_key(question, language))).mappings().first()
+        )
+        return (
+            None
+            if row is None
+            else Draft(**{name: value for name, value in row.items() if name != "learner"})
+        )
 
     def save_draft(
         self, question: str, language: Language, text: str, ink: Any = None, at: datetime | None = None
@@ -174,7 +195,9 @@ class Learner(Practice):
             if stored is None:
                 connection.execute(drafts.insert().values(learner=self.id, **vars(draft)))
             elif at is None or stored.updated_at <= draft.updated_at:
-                connection.execute(update(drafts).where(*self._draft_key(question, language)).values(vars(draft)))
+                connection.execute(
+                    update(drafts).where(*self._draft_key(question, language)).values(vars(draft))
+                )
             else:
                 return stored
         return draft

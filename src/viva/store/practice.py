@@ -59,7 +59,9 @@ class Practice(Access):
         )
         fields = None if grade is None else grade_fields(grade)
         with self._write() as connection:
-            stored = connection.execute(select(attempts).where(attempts.c.id == given["id"])).mappings().first()
+            stored = (
+                connection.execute(select(attempts).where(attempts.c.id == given["id"])).mappings().first()
+            )
             if stored is not None:
                 if not answers.same(stored, given):
                     raise StoreError(
@@ -69,7 +71,12 @@ class Practice(Access):
             else:
                 if session is not None:
                     self._require(connection, sessions, session, "세션", "session")
-                at = after(connection, attempts.c.created_at, attempts.c.learner == self.id, attempts.c.question == question)
+                at = after(
+                    connection,
+                    attempts.c.created_at,
+                    attempts.c.learner == self.id,
+                    attempts.c.question == question,
+                )
                 connection.execute(attempts.insert().values(created_at=at, **given))
                 if fields is not None:
                     answers.insert_grade(connection, given["id"], fields)
@@ -92,25 +99,30 @@ class Practice(Access):
 
     def attempt_counts(self) -> dict[str, int]:
         """How many answers each question has."""
-        query = select(attempts.c.question, func.count()).where(attempts.c.learner == self.id, effective(attempts))
+        query = select(attempts.c.question, func.count()).where(
+            attempts.c.learner == self.id, effective(attempts)
+        )
         with self._read() as connection:
-            return {question: count for question, count in connection.execute(query.group_by(attempts.c.question))}
+            return {
+                question: count for question, count in connection.execute(query.group_by(attempts.c.question))
+            }
 
     def totals(self) -> tuple[int, float]:
         """How many answers there are, and the seconds spent on them."""
-        query = select(func.count(), func.coalesce(func.sum(attempts.c.seconds), 0.0)).where(attempts.c.learner == self.id, effective(attempts))
+        query = select(func.count(), func.coalesce(func.sum(attempts.c.seconds), 0.0)).where(
+            attempts.c.learner == self.id, effective(attempts)
+        )
         with self._read() as connection:
             count, seconds = connection.execute(query).one()
         return int(count), float(seconds)
 
-    def totals(self) -> tuple[int, float]:
-        """How many answers there are, and how many seconds they took together."""
-        query = select(func.count(), func.coalesce(func.sum(attempts.c.seconds), 0.0))
-        with self._read() as connection:
-            count, seconds = connection.execute(query.where(attempts.c.learner == self.id, effective(attempts))).one()
-        return count, float(seconds)
-
-    def add_grade(self, attempt: str, grade: Grade | dict[str, Any], grader: str | None = None, label: Text | None = None) -> StoredGrade:
+    def add_grade(
+        self,
+        attempt: str,
+        grade: Grade | dict[str, Any],
+        grader: str | None = None,
+        label: Text | None = None,
+    ) -> StoredGrade:
         """Adds a grade, which counts from now on; undoable.
 
         Raises:
@@ -121,7 +133,9 @@ class Practice(Access):
             self._require(connection, attempts, attempt, "답", "answer")
             stored = answers.insert_grade(connection, attempt, fields)
             label = label or Text(ko="채점 고치기", en="change of marks")
-            undo.record(connection, self.id, "grade", label, [{"move": "add", "table": "grades", "id": stored.id}])
+            undo.record(
+                connection, self.id, "grade", label, [{"move": "add", "table": "grades", "id": stored.id}]
+            )
             return stored
 
     def current_grade(self, attempt: str) -> StoredGrade | None:
@@ -129,7 +143,9 @@ class Practice(Access):
             mine = select(attempts.c.id).where(attempts.c.learner == self.id, attempts.c.id == attempt)
             return answers.current_grades(connection, connection.scalars(mine)).get(attempt)
 
-    def latest_grades(self, limit: int = 1000, since: datetime | None = None) -> list[tuple[str, StoredGrade]]:
+    def latest_grades(
+        self, limit: int = 1000, since: datetime | None = None
+    ) -> list[tuple[str, StoredGrade]]:
         """(question, grade that counts) of the newest ``limit`` attempts, newest first: what missed points are
         counted from."""
         where = [] if since is None else [attempts.c.created_at >= utc(since)]
@@ -214,7 +230,9 @@ class Practice(Access):
         with self._read() as connection:
             return scheduling.read_reviews(connection, self.id, *where)
 
-    def counts_by_day(self, tz_offset: timedelta = timedelta(0), since: datetime | None = None) -> dict[str, int]:
+    def counts_by_day(
+        self, tz_offset: timedelta = timedelta(0), since: datetime | None = None
+    ) -> dict[str, int]:
         """How many reviews each day had, by ISO date of a clock that is ``tz_offset`` ahead of UTC."""
         where = [] if since is None else [reviews.c.at >= utc(since)]
         query = select(reviews.c.at).where(reviews.c.learner == self.id, effective(reviews), *where)

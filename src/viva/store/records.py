@@ -107,7 +107,9 @@ def grade_from(row: dict[str, Any]) -> Grade:
     return Grade(
         score=row["score"],
         points=tuple(PointMark(**only(PointMark, point)) for point in row["points"]),
-        misconceptions=tuple(MisconceptionMark(**only(MisconceptionMark, mark)) for mark in row["misconceptions"]),
+        misconceptions=tuple(
+            MisconceptionMark(**only(MisconceptionMark, mark)) for mark in row["misconceptions"]
+        ),
         copied=row["copied"],
         rating=row["rating"],
         grader=row["grader"],

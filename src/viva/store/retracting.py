@@ -25,7 +25,10 @@ def retract(connection: Connection, learner: str, table: str, row: str, *, resto
     """Takes the row back (or brings it back); does nothing where that is so already."""
     mine = (retractions.c.table_name == table, retractions.c.row_id == row)
     newest = connection.scalar(
-        select(retractions.c.restored).where(*mine).order_by(retractions.c.at.desc(), retractions.c.id.desc()).limit(1)
+        select(retractions.c.restored)
+        .where(*mine)
+        .order_by(retractions.c.at.desc(), retractions.c.id.desc())
+        .limit(1)
     )
     counts = newest is None or newest
     if counts == restore:

@@ -38,7 +38,8 @@ _MANY = 200  # so many questions are quicker computed all at once
 def export(connection: Connection, learner: str) -> dict[str, list[dict[str, Any]]]:
     """Every row of ``learner``, by table; times are ISO 8601 texts."""
     return {
-        table.name: [_json_safe(row) for row in connection.execute(_mine(table, learner)).mappings()] for table in TABLES
+        table.name: [_json_safe(row) for row in connection.execute(_mine(table, learner)).mappings()]
+        for table in TABLES
     }
 
 
@@ -57,7 +58,9 @@ def _mine(table: Table, learner: str) -> Select[Any]:
     return select(table).where(table.c.learner == learner).order_by(*table.primary_key.columns)
 
 
-def add(connection: Connection, learner: str, tables: Mapping[str, Sequence[Mapping[str, Any]]]) -> dict[str, int]:
+def add(
+    connection: Connection, learner: str, tables: Mapping[str, Sequence[Mapping[str, Any]]]
+) -> dict[str, int]:
     """Adds the rows that are not there yet; how many, by table.
 
     A setting that is set here stays; of two drafts the newer one stays. Where two copies rated the same attempt
@@ -70,7 +73,9 @@ def add(connection: Connection, learner: str, tables: Mapping[str, Sequence[Mapp
     """
     unknown = sorted(set(tables) - {table.name for table in TABLES})
     if unknown:
-        raise refused(unknown[0], None, "이번 버전의 Viva에는 없는 표예요", "this version of Viva has no such table")
+        raise refused(
+            unknown[0], None, "이번 버전의 Viva에는 없는 표예요", "this version of Viva has no such table"
+        )
     share = scheduling.retention(connection, learner)
     counts: dict[str, int] = {}
     for table in TABLES:
@@ -80,7 +85,12 @@ def add(connection: Connection, learner: str, tables: Mapping[str, Sequence[Mapp
         try:
             counts[table.name] = _add_table(connection, table, learner, given)
         except IntegrityError as error:
-            raise refused(table.name, None, f"맞지 않는 줄이 있어요 ({error.orig})", f"a row does not fit ({error.orig})") from error
+            raise refused(
+                table.name,
+                None,
+                f"맞지 않는 줄이 있어요 ({error.orig})",
+                f"a row does not fit ({error.orig})",
+            ) from error
     _refuse_strangers(connection, learner, tables)
     _keep_one_rating_per_attempt(connection, learner)
     undo.prune(connection, learner)
@@ -91,7 +101,9 @@ def add(connection: Connection, learner: str, tables: Mapping[str, Sequence[Mapp
     return counts
 
 
-def _usable_actions(connection: Connection, learner: str, given: list[dict[str, Any]]) -> list[dict[str, Any]]:
+def _usable_actions(
+    connection: Connection, learner: str, given: list[dict[str, Any]]
+) -> list[dict[str, Any]]:
     if connection.scalar(select(func.count()).where(actions.c.learner == learner)):
         return []
     # A payload for something outside the database is not to be trusted from a file, and speaks of another machine.
@@ -103,7 +115,9 @@ def _add_table(connection: Connection, table: Table, learner: str, given: list[d
     owned = "learner" in table.columns
     stored: dict[tuple[Any, ...], dict[str, Any]] = {}
     for start in range(0, len(given), _CHUNK):
-        query = select(table).where(table.c[keys[0]].in_({row[keys[0]] for row in given[start : start + _CHUNK]}))
+        query = select(table).where(
+            table.c[keys[0]].in_({row[keys[0]] for row in given[start : start + _CHUNK]})
+        )
         if keys[0] != "id":
             query = query.where(table.c.learner == learner)
         for found in connection.execute(query).mappings():
@@ -123,7 +137,9 @@ def _add_table(connection: Connection, table: Table, learner: str, given: list[d
     return len(fresh)
 
 
-def _settle(connection: Connection, table: Table, number: int, stored: dict[str, Any], given: dict[str, Any]) -> None:
+def _settle(
+    connection: Connection, table: Table, number: int, stored: dict[str, Any], given: dict[str, Any]
+) -> None:
     """Two rows with one key: what may differ is settled, the rest is refused."""
     if table is settings:
         return
@@ -134,7 +150,9 @@ def _settle(connection: Connection, table: Table, number: int, stored: dict[str,
         return
     if table is sessions and {**stored, "finished_at": None} == {**given, "finished_at": None}:
         if stored["finished_at"] is None:
-            ended = update(sessions).where(sessions.c.id == stored["id"]).values(finished_at=given["finished_at"])
+            ended = (
+                update(sessions).where(sessions.c.id == stored["id"]).values(finished_at=given["finished_at"])
+            )
             connection.execute(ended)
         return
     raise _conflict(table, number, given, "여기에", "here")
@@ -143,7 +161,10 @@ def _settle(connection: Connection, table: Table, number: int, stored: dict[str,
 def _conflict(table: Table, number: int, row: Mapping[str, Any], ko: str, en: str) -> StoreError:
     key = " ".join(str(row[column.name]) for column in table.primary_key.columns if column.name != "learner")
     return refused(
-        table.name, number, f"id가 {key}인 줄이 {ko} 이미 다른 내용으로 있어요", f"{key} is {en} already, with other content"
+        table.name,
+        number,
+        f"id가 {key}인 줄이 {ko} 이미 다른 내용으로 있어요",
+        f"{key} is {en} already, with other content",
     )
 
 
@@ -154,21 +175,37 @@ def _refuse_strangers(connection: Connection, learner: str, tables: Mapping[str,
         (reviews, reviews.c.attempt, attempts),
     ):
         query = select(table.c.id).join(target, target.c.id == column)
-        found = connection.scalar(query.where(table.c.learner == learner, target.c.learner != learner).limit(1))
+        found = connection.scalar(
+            query.where(table.c.learner == learner, target.c.learner != learner).limit(1)
+        )
         if found is not None:
-            raise refused(table.name, None, f"id가 {found}인 줄이 다른 사람의 기록을 가리켜요", f"{found} refers to somebody else's row")
-    wanted = {(str(row["row_id"]), str(row["table_name"])) for row in tables.get("retractions", ())}
-    wanted |= {(str(row["id"]), "grades") for row in tables.get("grades", ())}
-    for row, name in sorted(wanted):
-        if not owns(connection, learner, name, row):
-            raise refused(name, None, f"id가 {row}인 줄이 이 사람의 기록에 없어요", f"{row} is not among this learner's rows")
+            raise refused(
+                table.name,
+                None,
+                f"id가 {found}인 줄이 다른 사람의 기록을 가리켜요",
+                f"{found} refers to somebody else's row",
+            )
+    wanted = {("retractions", row["table_name"], row["row_id"]) for row in tables.get("retractions", ())}
+    wanted |= {("grades", "grades", row["id"]) for row in tables.get("grades", ())}
+    for table_name, target_name, row in sorted(wanted):
+        if not owns(connection, learner, target_name, row):
+            raise refused(
+                table_name,
+                None,
+                f"id가 {row}인 줄이 이 사람의 기록에 없어요",
+                f"{row} is not among this learner's rows",
+            )
 
 
 def _keep_one_rating_per_attempt(connection: Connection, learner: str) -> None:
     mine = (reviews.c.learner == learner, effective(reviews), reviews.c.attempt.is_not(None))
     doubled = select(reviews.c.attempt).where(*mine).group_by(reviews.c.attempt).having(func.count() > 1)
     for attempt in connection.scalars(doubled).all():
-        query = select(reviews.c.id).where(*mine, reviews.c.attempt == attempt).order_by(reviews.c.at, reviews.c.id)
+        query = (
+            select(reviews.c.id)
+            .where(*mine, reviews.c.attempt == attempt)
+            .order_by(reviews.c.at, reviews.c.id)
+        )
         retract_all(connection, learner, "reviews", connection.scalars(query).all()[:-1])
 
 

@@ -51,7 +51,9 @@ def read_cards(connection: Connection, learner: str) -> dict[str, Card]:
 
 
 def read_card(connection: Connection, learner: str, question: str) -> Card | None:
-    row = connection.execute(select(*_CARD).where(cards.c.learner == learner, cards.c.question == question)).first()
+    row = connection.execute(
+        select(*_CARD).where(cards.c.learner == learner, cards.c.question == question)
+    ).first()
     return None if row is None else Card(*row)
 
 

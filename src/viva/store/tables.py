@@ -41,7 +41,9 @@ class _IsoText(String):
     """A UTC time as ISO 8601 text of one fixed width, so that it sorts as text and a person can read it."""
 
     def bind_processor(self, dialect: Dialect) -> Callable[[Any], Any]:
-        return lambda value: None if value is None else value.astimezone(UTC).isoformat(timespec="microseconds")
+        return lambda value: (
+            None if value is None else value.astimezone(UTC).isoformat(timespec="microseconds")
+        )
 
     def result_processor(self, dialect: Dialect, coltype: object) -> Callable[[Any], Any]:
         read = datetime.fromisoformat

@@ -17,7 +17,9 @@ def append_only(table: str, dialect: str) -> tuple[str, ...]:
         )
     if dialect == "postgresql":
         body = f"BEGIN RAISE EXCEPTION '{message}' USING ERRCODE = 'integrity_constraint_violation'; END"
-        function = f"CREATE OR REPLACE FUNCTION {table}_refuse() RETURNS trigger LANGUAGE plpgsql AS $$ {body} $$"
+        function = (
+            f"CREATE OR REPLACE FUNCTION {table}_refuse() RETURNS trigger LANGUAGE plpgsql AS $$ {body} $$"
+        )
         return (
             function,
             *(

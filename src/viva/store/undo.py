@@ -32,11 +32,15 @@ Handler = Callable[[Any, Direction], None]
 call twice, and may raise :class:`StoreError` to refuse."""
 
 
-def record(connection: Connection, learner: str, kind: str, label: Text, moves: list[dict[str, Any]]) -> Action:
+def record(
+    connection: Connection, learner: str, kind: str, label: Text, moves: list[dict[str, Any]]
+) -> Action:
     """Puts a step that was just done on the stack."""
     mine = actions.c.learner == learner
     connection.execute(delete(actions).where(mine, actions.c.state == "undone"))
-    action = Action(id=new_id(), kind=kind, label=label, at=after(connection, actions.c.at, mine), state="done")
+    action = Action(
+        id=new_id(), kind=kind, label=label, at=after(connection, actions.c.at, mine), state="done"
+    )
     connection.execute(
         actions.insert().values(
             id=action.id,
@@ -55,20 +59,30 @@ def record(connection: Connection, learner: str, kind: str, label: Text, moves: 
 def prune(connection: Connection, learner: str) -> None:
     """Forgets the oldest steps beyond :data:`STEPS`."""
     mine = actions.c.learner == learner
-    oldest_kept = connection.scalar(select(actions.c.at).where(mine).order_by(actions.c.at.desc()).offset(STEPS - 1).limit(1))
+    oldest_kept = connection.scalar(
+        select(actions.c.at).where(mine).order_by(actions.c.at.desc()).offset(STEPS - 1).limit(1)
+    )
     if oldest_kept is not None:
         connection.execute(delete(actions).where(mine, actions.c.at < oldest_kept))
 
 
-def step(connection: Connection, learner: str, direction: Direction, handlers: Mapping[str, Handler]) -> Text | None:
+def step(
+    connection: Connection, learner: str, direction: Direction, handlers: Mapping[str, Handler]
+) -> Text | None:
     """Undoes the newest step that is done, or does the last undone one again; its label, or None where none is left.
 
     Raises:
         StoreError: the step belongs to something outside the database that is not there now.
     """
     back = direction == "undo"
-    query = select(actions).where(actions.c.learner == learner, actions.c.state == ("done" if back else "undone"))
-    row = connection.execute(query.order_by(actions.c.at.desc() if back else actions.c.at).limit(1)).mappings().first()
+    query = select(actions).where(
+        actions.c.learner == learner, actions.c.state == ("done" if back else "undone")
+    )
+    row = (
+        connection.execute(query.order_by(actions.c.at.desc() if back else actions.c.at).limit(1))
+        .mappings()
+        .first()
+    )
     if row is None:
         return None
     label = Text(**row["label"])
@@ -81,13 +95,17 @@ def step(connection: Connection, learner: str, direction: Direction, handlers: M
                     continue
                 retract(connection, learner, table.name, move["id"], restore=back == (move["move"] == "drop"))
                 if table is reviews:
-                    stale.update(connection.scalars(select(reviews.c.question).where(reviews.c.id == move["id"])))
+                    stale.update(
+                        connection.scalars(select(reviews.c.question).where(reviews.c.id == move["id"]))
+                    )
             case "set":
                 put_setting(connection, learner, move["key"], move["before" if back else "after"])
             case "call":
                 _call(handlers, row["kind"], label, move["payload"], direction)
     scheduling.rebuild(connection, learner, stale)
-    connection.execute(update(actions).where(actions.c.id == row["id"]).values(state="undone" if back else "done"))
+    connection.execute(
+        update(actions).where(actions.c.id == row["id"]).values(state="undone" if back else "done")
+    )
     return label
 
 
@@ -105,11 +123,15 @@ def put_setting(connection: Connection, learner: str, key: str, value: list[Any]
 
 def listed(connection: Connection, learner: str) -> list[Action]:
     """The stack, newest first."""
-    rows = connection.execute(select(actions).where(actions.c.learner == learner).order_by(actions.c.at.desc())).mappings()
+    rows = connection.execute(
+        select(actions).where(actions.c.learner == learner).order_by(actions.c.at.desc())
+    ).mappings()
     return [Action(row["id"], row["kind"], Text(**row["label"]), row["at"], row["state"]) for row in rows]
 
 
-def _call(handlers: Mapping[str, Handler], kind: str, label: Text, payload: Any, direction: Direction) -> None:
+def _call(
+    handlers: Mapping[str, Handler], kind: str, label: Text, payload: Any, direction: Direction
+) -> None:
     handler = handlers.get(kind)
     if handler is None:
         raise StoreError(

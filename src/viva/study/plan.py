@@ -91,7 +91,7 @@ def plan_days(
     starts: list[tuple[str, int]] = []
     waiting = iter(unseen)
     for day, room in enumerate(capacity):
-        met = list(islice(waiting, room + 0 if day else room))
+        met = list(islice(waiting, room))
         new[day] = len(met)
         starts += [(key, day) for key in met]
 
@@ -118,9 +118,9 @@ def _needed(unseen: int, new_today: int, limit: int, days: int | None) -> tuple[
     if days is None or unseen == 0:
         return 0, True
     needed = -(-(unseen + new_today) // days)
-    if needed < new_today and days > 1:
-        # Today's share is used up already; the other days carry the rest.
-        needed = -(-unseen // (days - 1))
+    if days > 1 and (elsewhere := -(-unseen // (days - 1))) <= new_today:
+        # Today had its share already; the other days carry the rest.
+        needed = elsewhere
     return needed, limit >= needed
 
 

@@ -15,6 +15,7 @@ from viva.store import Learner, Store, viva_home
 from viva.study.search import SearchIndex
 
 log = logging.getLogger("viva")
+WATCHED_FILES = 500
 
 
 class AppState:
@@ -46,7 +47,7 @@ class AppState:
                 self._looked_at = now
                 signature = _signature(self.packs_folder)
                 if self._bank is None or signature != self._signature:
-                    self._bank, self._problems = load_bank(pack_folders(self.packs_folder))
+                    self._bank, self._problems = load_bank(pack_folders(self.packs_folder), cache=self.packs_folder.parent / "cache")
                     self._signature = signature
                     self._search = None
             return self._bank
@@ -106,7 +107,10 @@ def pack_folders(folder: Path) -> list[Path]:
 def _signature(folder: Path) -> tuple[tuple[str, int, int], ...]:
     entries = []
     for pack in pack_folders(folder):
-        for path in (pack, *pack.rglob("*")):
+        folders = [pack, *(path for path in pack.iterdir() if path.is_dir())]
+        files = [path for parent in folders for path in parent.iterdir() if path.is_file()]
+        # A large pack is watched by its folders alone, whose time of change every new and replaced file moves.
+        for path in folders + (files if len(files) <= WATCHED_FILES else []):
             try:
                 stat = path.stat()
             except OSError:

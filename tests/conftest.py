@@ -1,0 +1,94 @@
+"""What tests share: a home of their own, a running app, a real browser."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import socket
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+CHROMIUM_FLAGS = [
+    "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
+    "--disable-component-update", "--disable-sync",
+]  # fmt: skip
+
+
+@pytest.fixture(autouse=True)
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Every test has a learner's folder of its own; nothing reaches the real one."""
+    folder = tmp_path / "home"
+    monkeypatch.setenv("VIVA_HOME", str(folder))
+    monkeypatch.setenv("VIVA_NO_BROWSER", "1")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def seed_list() -> Path:
+    """The public list that Viva started from: the first real input of the importer."""
+    named = os.environ.get("VIVA_SEED_LIST")
+    path = Path(named) if named else ROOT.parent / "shared" / "seed" / "dl-interview-list.ko.txt"
+    if not path.is_file():
+        pytest.skip("the seed list is not here; name it in VIVA_SEED_LIST")
+    return path
+
+
+class LiveApp:
+    """The app behind a real socket, which can be stopped and started again on the same port and data."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            self.port: int = probe.getsockname()[1]
+        self.url = f"http://127.0.0.1:{self.port}"
+        self.store: Any = None
+        self.start()
+
+    def start(self) -> None:
+        import uvicorn
+
+        from viva.store import Store
+        from viva.web.app import create_app
+
+        self.store = Store.open(self.folder / "viva.db")
+        config = uvicorn.Config(create_app(self.store, warm=False), port=self.port, log_level="error", access_log=False, timeout_graceful_shutdown=1)
+        self.server = uvicorn.Server(config)
+        self.thread = threading.Thread(target=self.server.run, daemon=True)
+        self.thread.start()
+        for _ in range(400):
+            if self.server.started:
+                return
+            time.sleep(0.025)
+        raise RuntimeError("the app did not start within 10 s")
+
+    def stop(self) -> None:
+        self.server.should_exit = True
+        self.server.force_exit = True
+        self.thread.join(10)
+        self.store.close()
+
+
+@pytest.fixture
+def app(home: Path) -> Iterator[LiveApp]:
+    live = LiveApp(home)
+    yield live
+    live.stop()
+
+
+@pytest.fixture(scope="session")
+def chromium() -> Iterator[Any]:
+    playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed: pip install 'viva[test]'")
+    path = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+    if path is None:
+        pytest.skip("no Chromium on this machine: install one to run the page tests")
+    with playwright.sync_playwright() as running:
+        browser = running.chromium.launch(executable_path=path, args=CHROMIUM_FLAGS)
+        yield browser
+        browser.close()
