@@ -12,6 +12,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import settings
+
+# These machines are shared: a slow example is no failure.
+settings.register_profile("viva", deadline=None)
+settings.load_profile("viva")
 
 ROOT = Path(__file__).resolve().parent.parent
 CHROMIUM_FLAGS = [

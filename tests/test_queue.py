@@ -163,6 +163,11 @@ def test_an_exam_has_its_number_of_questions_balanced_over_the_topics(count: int
         assert all(found >= other - 1 for other in drawn.values()) or found == sizes[topic]
 
 
+def test_a_short_exam_may_come_from_any_topic() -> None:
+    drawn = {build_queue("exam", bank(9), {}, NOW, SETTINGS, seed=seed, limit=1)[0] for seed in range(60)}
+    assert {TOPICS[int(key[1:]) % 3] for key in drawn} == set(TOPICS)
+
+
 def test_an_exam_without_a_number_asks_ten() -> None:
     assert len(build_queue("exam", bank(40), {}, NOW, SETTINGS)) == EXAM_QUESTIONS == 10
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 from collections import Counter
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta, timezone
+from datetime import UTC, date, datetime, timedelta, timezone
 
 import fsrs
 import pytest
@@ -13,7 +13,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from viva.study.cards import Card, Rating, Review
-from viva.study.schedule import Horizon, effective_due, intervals, is_due, rebuild, review_card, to_fsrs
+from viva.study.schedule import LEARNING_STEPS, Horizon, effective_due, intervals, is_due, rebuild, review_card, to_fsrs
 from viva.study.settings import StudySettings
 
 NOW = datetime(2026, 3, 10, 12, tzinfo=UTC)
@@ -98,7 +98,7 @@ def test_reviews_of_the_same_time_count_in_the_order_they_came() -> None:
 
 @given(reviews, retentions)
 def test_a_card_is_what_the_fsrs_package_says(given_reviews: list[Review], retention: float) -> None:
-    scheduler = fsrs.Scheduler(desired_retention=retention, enable_fuzzing=False)
+    scheduler = fsrs.Scheduler(desired_retention=retention, learning_steps=LEARNING_STEPS, relearning_steps=LEARNING_STEPS, enable_fuzzing=False)
     peers: dict[str, fsrs.Card] = {}
     for review in sorted(given_reviews, key=lambda review: review.at):
         peer = peers.get(review.question) or fsrs.Card(card_id=0, due=review.at)
@@ -227,6 +227,16 @@ def test_a_question_met_once_inside_the_final_stretch_still_comes_round() -> Non
         assert (NOW + DAY).date() <= settings.day_of(effective_due(card, settings, NOW)) <= (NOW + 4 * DAY).date()
 
 
+def test_the_round_that_is_owed_lies_in_the_last_third_of_what_was_left() -> None:
+    settings = StudySettings(interview=(NOW + 6 * DAY).date())
+    days: Counter[date] = Counter()
+    for number in range(200):
+        once = history((Rating.easy, 0 * DAY), question=f"q-{number}")
+        if effective_due(replace(once, reviews=2), settings, NOW) == once.due:  # its slot is over, or today
+            days[settings.day_of(effective_due(once, settings, NOW))] += 1
+    assert set(days) == {(NOW + 4 * DAY).date(), (NOW + 5 * DAY).date()}
+
+
 def test_met_on_the_eve_of_the_interview_it_does_not_come_round_any_more() -> None:
     card = history((Rating.easy, 0 * DAY))
     assert effective_due(card, StudySettings(interview=(NOW + DAY).date()), NOW) == card.due
@@ -251,7 +261,7 @@ def test_a_known_question_is_due_from_the_start_of_its_day_and_a_learning_one_to
     start = settings.start_of(settings.day_of(known.due))
     assert is_due(known, settings, start)
     assert not is_due(known, settings, start - timedelta(seconds=1))
-    learning = history((Rating.good, 0 * DAY))
+    learning = history((Rating.again, 0 * DAY))
     assert learning.state == 1
     assert is_due(learning, settings, learning.due)
     assert not is_due(learning, settings, learning.due - timedelta(seconds=1))
@@ -277,6 +287,7 @@ def test_a_button_says_what_pressing_it_does(card: Card, rating: Rating, ahead: 
 
 def test_the_buttons_of_a_question_met_for_the_first_time() -> None:
     spans = intervals(None, "q", NOW, StudySettings())
-    assert spans[Rating.again] == timedelta(minutes=1)
-    assert spans[Rating.good] == timedelta(minutes=10)
+    assert spans[Rating.again] == timedelta(minutes=10)
+    assert spans[Rating.hard] == timedelta(minutes=15)
+    assert spans[Rating.good] == 2 * DAY
     assert spans[Rating.easy] == 8 * DAY

@@ -76,6 +76,16 @@ def test_neighbouring_changed_words_read_as_one_change() -> None:
     ]
 
 
+def test_a_space_between_two_insertions_is_not_called_deleted() -> None:
+    assert word_diff("( )", "(x y)") == [
+        ("equal", "("),
+        ("insert", "x"),
+        ("equal", " "),
+        ("insert", "y"),
+        ("equal", ")"),
+    ]
+
+
 def test_a_new_paragraph_is_not_drawn_into_a_change() -> None:
     changes = word_diff("one\n\ntwo", "three\n\nfour")
     assert ("equal", "\n\n") in changes

@@ -14,6 +14,8 @@ from functools import lru_cache
 from markdown_it import MarkdownIt
 from markdown_it.token import Token
 
+from viva.exchange.signs import is_fold_of_answer
+
 Line = tuple[int, str]  # number, counted from 1, and text
 
 _FOLD_TAG = re.compile(r"<details\b[^>]*>|</details\s*>|<summary\b[^>]*>|</summary\s*>", re.IGNORECASE)
@@ -118,7 +120,8 @@ def source(body: Iterable[Block]) -> str:
         if block.kind == "heading":
             parts.append(f"**{block.text}**")
         elif block.kind == "fold":
-            parts.append("\n\n".join(part for part in (f"**{block.text}**" if block.text else "", source(block.children)) if part))
+            label = "" if is_fold_of_answer(block.text) else f"**{block.text}**"
+            parts.append("\n\n".join(part for part in (label, source(block.children)) if part))
         elif block.kind != "rule":
             parts.append("\n".join(text for _, text in block.lines).strip("\n"))
     return "\n\n".join(part for part in parts if part.strip())

@@ -20,20 +20,23 @@ from viva.language import Text
 _LESS, _AMPERSAND, _KEPT = "\ufdd0", "\ufdd1", "\ufdd2"
 
 _NAMES = (
-    "a abbr acronym address applet area article aside audio b base basefont bdi bdo bgsound big blink blockquote body br "
-    "button canvas caption center cite code col colgroup command content data datalist dd del details dfn dialog dir div dl "
-    "dt element em embed fieldset figcaption figure font footer form frame frameset h1 h2 h3 h4 h5 h6 head header hgroup "
-    "hr html i iframe image img input ins isindex kbd keygen label legend li link listing main map mark marquee math menu "
-    "menuitem meta meter nav nobr noembed noframes noscript object ol optgroup option output p param picture plaintext "
-    "portal pre progress q rb rp rt rtc ruby s samp script section select shadow slot small source spacer span strike "
-    "strong style sub summary sup svg table tbody td template textarea tfoot th thead time title tr track tt u ul var "
-    "video wbr xmp"
-).split()
+    "a|abbr|acronym|address|applet|area|article|aside|audio|b|base|basefont|bdi|bdo|bgsound|big|blink|blockquote|"
+    "body|br|button|canvas|caption|center|cite|code|col|colgroup|command|content|data|datalist|dd|del|details|"
+    "dfn|dialog|dir|div|dl|dt|element|em|embed|fieldset|figcaption|figure|font|footer|form|frame|frameset|h1|h2|"
+    "h3|h4|h5|h6|head|header|hgroup|hr|html|i|iframe|image|img|input|ins|isindex|kbd|keygen|label|legend|li|link|"
+    "listing|main|map|mark|marquee|math|menu|menuitem|meta|meter|nav|nobr|noembed|noframes|noscript|object|ol|"
+    "optgroup|option|output|p|param|picture|plaintext|portal|pre|progress|q|rb|rp|rt|rtc|ruby|s|samp|script|"
+    "section|select|shadow|slot|small|source|spacer|span|strike|strong|style|sub|summary|sup|svg|table|tbody|td|"
+    "template|textarea|tfoot|th|thead|time|title|tr|track|tt|u|ul|var|video|wbr|xmp"
+)
 TAG = re.compile(
-    rf"<!--.*?-->|</?(?:{'|'.join(_NAMES)}|[a-z][a-z0-9]*-[a-z0-9-]*)(?=[\s/>])[^<>]*>|<[!?][^<>]*>", re.IGNORECASE | re.DOTALL
+    rf"<!--.*?-->|</?(?:{_NAMES}|[a-z][a-z0-9]*-[a-z0-9-]*)(?=[\s/>])[^<>]*>|<[!?][^<>]*>"
+    r"|<[a-z][\w:-]*\s[^<>]*\bon[a-z]+\s*=[^<>]*>",
+    re.IGNORECASE | re.DOTALL,
 )
 _SCRIPT = re.compile(r"<(script|style|iframe|object|embed|svg|math|template|noscript)\b", re.IGNORECASE)
 _AUTOLINK = re.compile(r"<(https?://[^\s<>]+)>", re.IGNORECASE)
+_OTHER_AUTOLINK = re.compile(r"<[a-z][a-z0-9+.-]{1,31}:[^\s<>]*>", re.IGNORECASE)
 _FENCE = re.compile(r"^ {0,12}(`{3,}|~{3,})")
 _SPAN = re.compile(
     r"(?<![`\\])(?P<code>(?P<ticks>`{1,4})(?!`)(?:(?!\n\s*\n).){1,2000}?(?<!`)(?P=ticks)(?!`))"
@@ -122,7 +125,7 @@ def _outside_spans(text: str) -> str:
         kept.append(span if match.group("code") else re.sub(r"<(?=[A-Za-z/!?])", "< ", span))
         return f"{_KEPT}{len(kept) - 1};"
 
-    text = _links(_tags(_AUTOLINK.sub(r"\1", _SPAN.sub(keep, text))))
+    text = _links(_tags(_OTHER_AUTOLINK.sub("", _AUTOLINK.sub(r"\1", _SPAN.sub(keep, text)))))
     return re.sub(rf"{_KEPT}(\d+);", lambda match: kept[int(match.group(1))], text)
 
 

@@ -92,6 +92,7 @@ class _Reader:
         self.drafts: list[Draft] = []
         self.leftover: list[Block] = []
         self.open: Draft | None = None
+        self.last_number: int | None = None
 
     def read(self, block: Block, following: Block | None) -> None:
         if block.kind == "fold":
@@ -148,7 +149,7 @@ class _Reader:
         for at, (number, text) in enumerate(lines):
             words = text.strip()
             if (asked := question_mark(words)) is not None:
-                self._open_mark(number, asked)
+                self._open_mark(number, asked, bold=bool(_BOLD_LINE.match(text)))
             elif is_bare_question_mark(words) and self._may_open(Style.mark):
                 self._start(Draft([number], "", Style.mark))
             elif self.open and (answer := answer_mark(words, colon_only=self.open.style is not Style.mark)) is not None:
@@ -162,10 +163,10 @@ class _Reader:
             elif not self._open_bold(number, text) and not (at == 0 and first_of_paragraph and self._open_line(number, lines)):
                 self._fragment(number, text, at > 0)
 
-    def _open_mark(self, number: int, asked: str) -> None:
+    def _open_mark(self, number: int, asked: str, *, bold: bool) -> None:
         found = re.search(r"\s(?:\*\*|__)?(?:A|답|답변|정답|Answer)\s*\d{0,4}(?:\*\*|__)?\s*[:：]\s*(?=\S)", asked)
         question, beside = (asked[: found.start()], asked[found.end() :]) if found else question_and_rest(asked)
-        self._start(Draft([number], _even(question), Style.mark, beside=beside))
+        self._start(Draft([number], _even(question), Style.bold if bold else Style.mark, beside=beside))
 
     def _open_bold(self, number: int, text: str) -> bool:
         if not self._may_open(Style.bold):
@@ -208,8 +209,11 @@ class _Reader:
             for item in block.items:
                 self._marked_item(item)
         elif self._may_open(Style.item) and self._asks(block, following):
+            signs = [question_sign(_head(item)[1]) for item in block.items]
+            # In a list without numbers that goes question, answer, question, answer, every other item is no question.
+            alternating = not block.level and 5 * signs.count(Sign.none) >= 4 * (len(signs) - signs.count(Sign.none))
             for item in block.items:
-                self._item(item)
+                self._item(item, alternating)
         else:
             self._keep(block)
 
@@ -220,15 +224,17 @@ class _Reader:
             return True
         if not block.level:
             return False
+        if self.open and self.open.style is Style.item and self.last_number is not None and block.items[0].number == self.last_number + 1:
+            return True  # goes on counting after a fold or a paragraph
         full = sum(1 for item in block.items if len(_after(item)) > 0 or _head(item)[2])
         revealed = following is not None and following.kind == "fold" and is_fold_of_answer(following.text)
         weak = sum(1 for sign in signs if sign is not Sign.none)
         return revealed or (self.headless and 5 * full >= 4 * len(signs)) or (2 * weak >= len(signs) and 2 * full >= len(signs))
 
-    def _item(self, item: Item) -> None:
+    def _item(self, item: Item, alternating: bool) -> None:
         lines, question, beside = _head(item)
         rest = _after(item)
-        if question_sign(question) is Sign.none and not beside and not rest and self.open and not self.open.answered:
+        if alternating and question_sign(question) is Sign.none and not beside and not rest and self.open and not self.open.answered:
             self.open.body.append(Block("paragraph", item.lines))
             return
         draft = Draft(lines, question, Style.item, beside=beside)
@@ -236,6 +242,7 @@ class _Reader:
             draft.body.append(Block("paragraph", _without_answer_mark(rest)))
             draft.lines += [n for n, text in rest if answer_mark(text.strip(), colon_only=True) == ""]
         self._start(draft)
+        self.last_number = item.number
 
     def _marked_item(self, item: Item) -> None:
         (number, first), rest = item.lines[0], item.lines[1:]

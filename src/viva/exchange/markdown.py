@@ -12,7 +12,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 
 from viva.exchange.blocks import Block, Line, blocks, source
-from viva.exchange.inner import Draft, Habits, Style, habits, questions_within
+from viva.exchange.inner import Draft, Habits, Style, habits, questions_within, walk
 from viva.exchange.report import Ledger
 from viva.exchange.signs import Sign, bare, is_furniture_heading, number_mark, question_mark, question_sign
 from viva.language import Text
@@ -46,8 +46,11 @@ def read_markdown(lines: list[str], ledger: Ledger) -> None:
         _look_within(section, habit, len(sections) == 1)
     _forget_asides(sections)
     _Walk(sections, ledger).run()
-    for section in sections:
-        ledger.mark((n for block in section.body if block.kind == "rule" for n in block.numbers()), "structure")
+    for block in walk(found):
+        if block.kind == "rule":
+            ledger.mark(block.numbers(), "structure")
+        elif block.kind == "table":  # names of columns and the dashes below them
+            ledger.mark([block.rows[0][0], block.rows[0][0] + 1], "structure")
     ledger.mark(tag_lines, "structure")
 
 
@@ -143,7 +146,7 @@ class _Walk:
             return section.sign is Sign.strong and full
         if section.sign is Sign.strong or full:
             return True
-        return not deeper and section.sign is Sign.weak or (deeper and not self.most_ask)
+        return (not deeper and section.sign is Sign.weak) or (deeper and not self.most_ask)
 
     def _close(self) -> None:
         if self.open is not None:

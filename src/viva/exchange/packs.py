@@ -17,9 +17,10 @@ from viva.language import Language, Text
 
 __all__ = ["build_pack", "pack_topics", "write_pack", "write_question"]
 
-_INITIALS = "g kk n d tt r m b pp s ss - j jj ch k t p h".split()
-_VOWELS = "a ae ya yae eo e yeo ye o wa wae oe yo u wo we wi yu eu ui i".split()
-_FINALS = ["", *"k k k n n n t l k m l l l p l m p p t t ng t t k t p t".split()]
+# Revised Romanisation, letter by letter: initial consonants, vowels, final consonants in the order of Unicode.
+_INITIALS = ("g", "kk", "n", "d", "tt", "r", "m", "b", "pp", "s", "ss", "", "j", "jj", "ch", "k", "t", "p", "h")
+_VOWELS = ("a", "ae", "ya", "yae", "eo", "e", "yeo", "ye", "o", "wa", "wae", "oe", "yo", "u", "wo", "we", "wi", "yu", "eu", "ui", "i")
+_FINALS = ("", "k", "k", "k", "n", "n", "n", "t", "l", "k", "m", "l", "l", "l", "p", "l", "m", "p", "p", "t", "t", "ng", "t", "t", "k", "t", "p", "t")  # fmt: skip
 
 
 def build_pack(report: ImportReport, pack_name: str, title: Text | str | None = None) -> list[Question]:
@@ -96,4 +97,4 @@ def _roman(sign: str) -> str:
     if not 0 <= code < 11172:
         return sign
     first, rest = divmod(code, 588)
-    return _INITIALS[first].replace("-", "") + _VOWELS[rest // 28] + _FINALS[rest % 28]
+    return _INITIALS[first] + _VOWELS[rest // 28] + _FINALS[rest % 28]

@@ -33,7 +33,7 @@ from viva.exchange.signs import (
 from viva.language import Text
 
 _BULLET = re.compile(r"[•●○◦▪▫■□▸▹►‣⁃∙·ㆍ・◆◇☞]\s*(?=\S)|[-–*+]\s+(?=\S)|[-–](?=[^\W\d_])|-?>\s+(?=\S)")
-_ORDERED = re.compile(r"(\d{1,3})[.)]\s+(?=\S)|([①-⑳])\s*(?=\S)|([가-하a-z])[.)]\s+(?=\S)")
+_ORDERED = re.compile(r"(\d{1,3})[.)]\s+(?=\S)|([①-⑳])\s*(?=\S)|([가나다라마바사아자차카타파하a-z])[.)]\s+(?=\S)")
 _HEADING_MARK = re.compile(r"[■□▶▷►◆◇◈★☆※●○]\s*(?=\S)")
 _RULE = re.compile(r"[\s\-=_*~·—─━]{3,}$")
 _BRACKETED = re.compile(r"\[[^\[\]]{1,60}\]$|【[^【】]{1,60}】$|<[^<>]{1,60}>$|〈[^〈〉]{1,60}〉$|《[^《》]{1,60}》$|≪[^≪≫]{1,60}≫$")
@@ -142,17 +142,19 @@ def _find_items(rows: list[Row], opens: dict[int, str] | None) -> None:
 
 def _find_topics(rows: list[Row], underlined: set[int], opens: dict[int, str] | None) -> None:
     bracketed = [i for i, row in enumerate(rows) if row.kind == "text" and _BRACKETED.match(row.text)]
-    titled = sum(1 for i in bracketed if _has_items(rows, i))
-    if 2 * titled <= len(bracketed):  # otherwise brackets are how this list writes its questions
-        for i in bracketed:
+    asking = sum(1 for i in bracketed if _has_items(rows, i) or rows[i].sign is Sign.strong)
+    for i in bracketed:
+        if 2 * asking <= len(bracketed):
             rows[i].kind = "topic"
+        else:  # brackets are how this list writes its questions
+            rows[i].text = rows[i].text[1:-1].strip()
+            rows[i].sign = question_sign(rows[i].text)
     for i, row in enumerate(rows):
         if row.kind != "text" or (opens and i in opens):
             continue
         chapter = _CHAPTER.match(row.text)
-        if (row.number in underlined or chapter) and row.sign is not Sign.strong and len(row.text) <= 80:
-            row.kind = "topic"
-        elif row.bullet == "heading" and row.sign is Sign.none and not _has_items(rows, i):
+        named = (row.number in underlined or chapter) and row.sign is not Sign.strong and len(row.text) <= 80
+        if named or (row.bullet == "heading" and row.sign is Sign.none and not _has_items(rows, i)):
             row.kind = "topic"
 
 
@@ -184,7 +186,7 @@ def _by_titles(rows: list[Row], numbered: dict[int, str]) -> dict[int, str]:
     lone = [
         i for i, row in enumerate(rows)
         if row.kind == "text" and row.sign is Sign.strong and row.indent <= base + 1 and i not in numbered
-        and (i > start or not topics) and (not numbered or row.text.endswith(("?", "？")) and not row.glued)
+        and (i > start or not topics) and (not numbered or (row.text.endswith(("?", "？")) and not row.glued))
     ]  # fmt: skip
     for i in lone:
         opens.setdefault(i, rows[i].text)
@@ -229,6 +231,9 @@ def _collect(rows: list[Row], opens: dict[int, str], ledger: Ledger, *, keeps_al
                     ko=f"질문처럼 읽히지 않지만 아래에 답이 있어 질문으로 두었습니다: “{ledger.excerpt(row.number)}”",
                     en=f"does not read as a question, but was kept as one for what stands below it: “{ledger.excerpt(row.number)}”",
                 ))  # fmt: skip
+        elif row.kind == "text" and is_furniture_heading(row.text) and _has_items(rows, i):
+            close()
+            ledger.leave_out(row.number)
         elif current is None:
             if not named_topics and not keeps_all and _is_bare_topic(rows, i, opens):
                 topic = row.text

@@ -39,7 +39,7 @@ class _Unit:
 def points_of(answer: str, language: Language) -> tuple[Point, ...]:
     """The points of ``answer`` (Markdown), ids ``p1`` …, weight 2. None where it says nothing."""
     units = _few(_merged(_units(answer)))
-    points = []
+    points: list[Point] = []
     for unit in units:
         text = unit.text if len(unit.text) <= MAX_POINT_CHARACTERS else unit.text[: MAX_POINT_CHARACTERS - 1].rstrip() + "…"
         cue = cue_of(text)

@@ -11,6 +11,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
+from typing import Literal
 
 from viva.bank import Question
 from viva.bank.schema import Cues
@@ -18,9 +19,13 @@ from viva.grading.clauses import NEGATION, Reading, read
 from viva.grading.lexicon import synonyms
 from viva.grading.morphology import Token, has_hangul, is_predicate
 from viva.grading.normaliser import normalise
-from viva.language import LANGUAGES, Language
+from viva.language import Language
 
 Element = frozenset[str]
+
+Mode = Literal["wide", "plain", "strict"]
+"""How a cue is read: with synonyms of its words; by its words and the glossary's names alone; or, for cues of what is
+wrong, word for word in the order given (see :class:`Wording`)."""
 
 
 @dataclass(frozen=True)
@@ -60,73 +65,60 @@ class Cue:
     """One of its ideas is a bare negation, so a denial in the answer is what it asks for."""
 
 
-@dataclass(frozen=True)
-class PointCues:
-    """The compiled cues of one point, or of a misconception (no ``opposite``)."""
-
-    id: str
-    cues: dict[Language, tuple[Cue, ...]]
-    opposite: dict[Language, tuple[Cue, ...]]
-
-
-@dataclass(frozen=True)
-class QuestionCues:
-    points: tuple[PointCues, ...]
-    misconceptions: tuple[PointCues, ...]
-    asked: frozenset[str]
+@lru_cache(maxsize=1024)
+def question_words(question: Question, languages: tuple[Language, ...]) -> frozenset[str]:
     """Keys of the question's own words: repeating them says nothing."""
+    texts = [getattr(question.question, language) for language in languages]
+    return frozenset(key for text in texts if text for key in read(text).index)
 
 
-@lru_cache(maxsize=512)
-def compile_question(question: Question) -> QuestionCues:
-    """The cues of ``question``, compiled once (questions are frozen, so they are their own cache key)."""
-    texts = [text for text in (question.question.ko, question.question.en) if text]
-    asked = {key for text in texts for key in read(text).index}
-    return QuestionCues(
-        tuple(PointCues(p.id, _compile(p.cues), _compile(p.opposite, strict=True)) for p in question.points),
-        tuple(PointCues(m.id, _compile(m.cues, strict=True), {}) for m in question.misconceptions),
-        frozenset(asked),
-    )
+def compile_cues(cues: Cues, order: tuple[Language, ...], *, strict: bool = False) -> tuple[Cue, ...]:
+    """The cues to try, in ``order``: the first language's with synonyms, the second's as they stand.
 
-
-def _compile(cues: Cues, *, strict: bool = False) -> dict[Language, tuple[Cue, ...]]:
-    return {
-        language: tuple(cue for text in cues.get(language) if (cue := compile_cue(text, strict)) is not None)
-        for language in LANGUAGES
-    }
+    Compiled cues are kept by their text, so a warm question costs look-ups only. Where none of the languages in
+    ``order`` has a cue, those of the other one are used.
+    """
+    compiled: list[Cue | None] = []
+    for at, language in enumerate(order):
+        mode: Mode = "strict" if strict else "wide" if at == 0 else "plain"
+        compiled += [compile_cue(text, mode) for text in cues.get(language)]
+    if not compiled:
+        compiled = [compile_cue(text, "strict" if strict else "wide") for text in (*cues.ko, *cues.en)]
+    return tuple(cue for cue in compiled if cue is not None)
 
 
 @lru_cache(maxsize=20_000)
-def compile_cue(text: str, strict: bool = False) -> Cue | None:
-    """``text`` compiled; None where it holds nothing that could be said. ``strict`` for what is wrong: see Wording."""
+def compile_cue(text: str, mode: Mode) -> Cue | None:
+    """``text`` compiled; None where it holds nothing that could be said."""
     parts = [part.strip() for part in re.split(r"\s\+\s", text) if part.strip()]
     if len(parts) > 1 or re.search(r"\s\|\s", text):
-        ideas = tuple(idea for part in parts if (idea := _idea(part, strict)).wordings)
+        ideas = tuple(idea for part in parts if (idea := _idea(part, mode)).wordings)
         if not ideas:
             return None
         denies = any(row == (frozenset({NEGATION}),) for idea in ideas for wording in idea.wordings for row in wording.rows)
         return Cue(text, ideas, needed=len(ideas), half=max(2, -(-len(ideas) // 2)), denies=denies)
-    return _phrase(text, strict)
+    return _phrase(text, mode)
 
 
-def _idea(part: str, strict: bool) -> Idea:
+def _idea(part: str, mode: Mode) -> Idea:
     texts = [wording.strip() for wording in re.split(r"\s\|\s", part) if wording.strip()]
-    wordings = tuple(w for t in texts if (w := compile_wording(t, strict)).rows or w.squeezed)
+    wordings = tuple(w for t in texts if (w := compile_wording(t, mode)).rows or w.squeezed)
     return Idea(texts[0] if texts else part, wordings)
 
 
-def _phrase(text: str, strict: bool) -> Cue | None:
+def _phrase(text: str, mode: Mode) -> Cue | None:
     """A cue without operators: short ones as one wording, sentences word by word."""
     reading = _best_reading(text)
-    elements = [(at, element) for row in _rows(reading, strict)[:1] for at, element in row]
-    if len(elements) <= (9 if strict else 3):
-        whole = compile_wording(text, strict)
+    elements = [(at, element) for row in _rows(reading, mode)[:1] for at, element in row]
+    if len(elements) <= (9 if mode == "strict" else 3):
+        whole = compile_wording(text, mode)
         return Cue(text, (Idea(text, (whole,)),), 1, 2) if whole.rows or whole.squeezed else None
     ideas = []
     for first, element in elements:
         token = reading.tokens[first]
         word = reading.source.text[token.start : token.end]
-        ideas.append(Idea(word, (Wording(word, ((element,),), negated=first in reading.denied, opposite=() if strict else _opposites(((element,),))),)))
+        turned = _opposites(((element,),)) if mode == "wide" else ()
+        ideas.append(Idea(word, (Wording(word, ((element,),), negated=first in reading.denied, opposite=turned),)))
     return Cue(text, tuple(ideas), needed=_share(len(ideas), 0.7), half=_share(len(ideas), 0.45), phrase=True)
 
 
@@ -135,10 +127,11 @@ def _share(count: int, part: float) -> int:
 
 
 @lru_cache(maxsize=50_000)
-def compile_wording(text: str, strict: bool = False) -> Wording:
+def compile_wording(text: str, mode: Mode) -> Wording:
     """One wording, with Korean stems (``가까``, ``줄지 않``) completed before they are cut."""
+    strict = mode == "strict"
     reading = _best_reading(text)
-    rows = tuple(tuple(element for _, element in row) for row in _rows(reading, strict))
+    rows = tuple(tuple(element for _, element in row) for row in _rows(reading, mode))
     formula = _is_formula(reading)
     plain = normalise(text).squeezed[0]
     syllables = len(_HANGUL.findall(plain))
@@ -150,7 +143,8 @@ def compile_wording(text: str, strict: bool = False) -> Wording:
         rows = ()
     only_negation = rows == ((frozenset({NEGATION}),),)
     negated = bool(reading.negations) and not strict and not only_negation
-    return Wording(text, rows, "" if only_negation else squeezed, negated, () if negated or strict else _opposites(rows), strict)
+    turned = () if negated or mode != "wide" else _opposites(rows)
+    return Wording(text, rows, "" if only_negation else squeezed, negated, turned, strict)
 
 
 def _is_stem(reading: Reading) -> bool:
@@ -187,9 +181,9 @@ def _content(reading: Reading) -> int:
     return sum(token.kind == "content" for token in reading.tokens)
 
 
-def _rows(reading: Reading, strict: bool) -> list[list[tuple[int, Element]]]:
+def _rows(reading: Reading, mode: Mode) -> list[list[tuple[int, Element]]]:
     """The elements of a wording: once with multi-word terms as one element, once word by word."""
-    wanted = [at for at, token in enumerate(reading.tokens) if token.kind == "content" or (strict and _counts(token))]
+    wanted = [at for at, token in enumerate(reading.tokens) if token.kind == "content" or (mode == "strict" and _counts(token))]
     if not wanted:
         wanted = [at for at, token in enumerate(reading.tokens) if token.kind == "negation"]
     if not wanted:
@@ -199,7 +193,7 @@ def _rows(reading: Reading, strict: bool) -> list[list[tuple[int, Element]]]:
     }
     longest: dict[int, tuple[int, set[str]]] = {}
     for span in reading.spans:
-        if strict and span.key[0] == "=":
+        if mode != "wide" and span.key[0] == "=":
             continue
         if span.first == span.last and span.first in singles:
             singles[span.first].add(span.key)

@@ -6,18 +6,19 @@ every mark which words it was read from. See the README in this folder for a wor
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from functools import lru_cache
 
 from viva.bank import Question
+from viva.bank.schema import Misconception, Point
 from viva.grading.clauses import Reading, read
 from viva.grading.copying import is_copy
-from viva.grading.cues import Cue, PointCues, compile_question
+from viva.grading.cues import compile_cues, question_words
 from viva.grading.marks import STATUSES, Grade, MisconceptionMark, PointMark, Status
 from viva.grading.matcher import Found, Matching, best_windows, fullest
-from viva.grading.morphology import has_hangul
 from viva.grading.scorer import conclude
-from viva.language import LANGUAGES, Language, Text
+from viva.language import Language, Text
 
 OFFLINE = "offline-1"
 LEARNER = "learner"
@@ -29,15 +30,15 @@ UNMARKED = "unmarked"
 
 def grade(question: Question, answer: str, language: Language) -> Grade:
     """What ``answer`` says of the points of ``question``. Deterministic; never raises on any text."""
-    compiled = compile_question(question)
     reading = read(answer)
-    matching = Matching(reading, compiled.asked)
     if _says_nothing(reading):
         return conclude(question, blank_grade(question).points, (), False, OFFLINE)
-    order = _languages(answer, language)
-    points = tuple(_mark(matching, point, order, answer, language) for point in compiled.points)
-    wrong = tuple(mark for entry in compiled.misconceptions if (mark := _misconception(matching, entry, order, answer)) is not None)
-    return conclude(question, points, wrong, is_copy(question, answer), OFFLINE)
+    order = _languages(reading.source.text, language)
+    matching = Matching(reading, question_words(question, order))
+    points = tuple(_mark(matching, point, order, answer, language) for point in question.points)
+    wrong = (_misconception(matching, entry, order, answer) for entry in question.misconceptions)
+    said_wrong = tuple(mark for mark in wrong if mark is not None)
+    return conclude(question, points, said_wrong, is_copy(question, answer), OFFLINE)
 
 
 def regrade(question: Question, grade: Grade, statuses: dict[str, Status], *, copied: bool | None = None) -> Grade:
@@ -75,20 +76,23 @@ def _says_nothing(reading: Reading) -> bool:
     return len(reading.source.text.split()) < 2 and len(words) < 3
 
 
-def _languages(answer: str, language: Language) -> tuple[Language, ...]:
-    """Whose cues to try, in order. An answer without Hangul is tried on English cues alone where a point has some."""
-    if not has_hangul(answer):
+def _languages(text: str, language: Language) -> tuple[Language, ...]:
+    """Whose cues to try, the answer's own language first; where it is mixed, the session's.
+
+    Korean answers are full of English terms, so three letters of ten in Hangul make one Korean. An answer without
+    Hangul is tried on English cues alone (and needs no Korean morphology).
+    """
+    hangul = len(re.findall("[가-힣]", text))
+    share = hangul / max(1, hangul + len(re.findall("[a-z]", text)))
+    if not hangul:
         return ("en",)
-    return (language, *(other for other in LANGUAGES if other != language))
+    if 0.1 <= share <= 0.3:
+        return ("ko", "en") if language == "ko" else ("en", "ko")
+    return ("ko", "en") if share > 0.3 else ("en", "ko")
 
 
-def _cues(by_language: dict[Language, tuple[Cue, ...]], order: tuple[Language, ...]) -> tuple[Cue, ...]:
-    cues = tuple(cue for language in order for cue in by_language.get(language, ()))
-    return cues or tuple(cue for of_language in by_language.values() for cue in of_language)
-
-
-def _mark(matching: Matching, point: PointCues, order: tuple[Language, ...], answer: str, language: Language) -> PointMark:
-    windows = fullest(matching, _cues(point.cues, order))
+def _mark(matching: Matching, point: Point, order: tuple[Language, ...], answer: str, language: Language) -> PointMark:
+    windows = fullest(matching, compile_cues(point.cues, order))
     full = [f for f in windows if f.straight >= f.cue.needed and _earns(matching, f)]
     made = next((f for f in full if matching.is_statement(f.first, f.last)), None)
     said = _opposite(matching, point, order)
@@ -112,9 +116,9 @@ def _earns(matching: Matching, found: Found) -> bool:
     return any(matching.is_new(hit) for hit in found.hits if hit is not None and not hit.contrary)
 
 
-def _opposite(matching: Matching, point: PointCues, order: tuple[Language, ...]) -> Found | None:
+def _opposite(matching: Matching, point: Point, order: tuple[Language, ...]) -> Found | None:
     """The tightest place where one of the point's ``opposite`` cues is said."""
-    cues = _cues(point.opposite, order)
+    cues = compile_cues(point.opposite, order, strict=True)
     found = [window for cue in cues for window in best_windows(matching, cue, one_segment=True) if _says_wrong(matching, window)]
     return min(found, key=lambda f: (f.width, f.first), default=None)
 
@@ -149,8 +153,8 @@ def _same_place(made: Found, against: Found) -> bool:
     return overlap and against.width <= made.width
 
 
-def _misconception(matching: Matching, entry: PointCues, order: tuple[Language, ...], answer: str) -> MisconceptionMark | None:
-    for cue in _cues(entry.cues, order):
+def _misconception(matching: Matching, entry: Misconception, order: tuple[Language, ...], answer: str) -> MisconceptionMark | None:
+    for cue in compile_cues(entry.cues, order, strict=True):
         for window in best_windows(matching, cue, one_segment=True):
             if _says_wrong(matching, window):
                 start, end = _span(matching.reading, window, answer)

@@ -11,6 +11,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Literal, NamedTuple
 
 from viva.grading.clauses import NEGATION, Reading, glue_ratio
@@ -24,8 +25,11 @@ REACH = 60
 """How many tokens the ideas of a cue may lie apart."""
 
 
-LIST_GLUE = 0.25
+LIST_GLUE = 0.3
 """Below so many particles, endings and function words for each content word, a sentence is no sentence."""
+LIST_GLUE_EN = 0.25
+STOPPED_GLUE, LISTED_GLUE = 0.1, 0.2
+"""The same for a sentence that ends with a full stop, without commas (``AdamW decouples weight decay from v.``) or with."""
 NOTE_WORDS = (3, 8)
 """A line of so many content words without glue is a terse note, worth *partly*; longer ones are lists."""
 
@@ -48,15 +52,16 @@ class Matching:
 
     reading: Reading
     asked: frozenset[str]
-    _hits: dict[Idea, tuple[Hit, ...]] = field(default_factory=dict)
+    _hits: dict[int, tuple[Idea, tuple[Hit, ...]]] = field(default_factory=dict)
     _forms: dict[int, Form] = field(default_factory=dict)
 
     def hits(self, idea: Idea) -> tuple[Hit, ...]:
-        found = self._hits.get(idea)
-        if found is None:
+        """Every place where ``idea`` is named."""
+        known = self._hits.get(id(idea))
+        if known is None:
             found = tuple(dict.fromkeys(hit for wording in idea.wordings for hit in self._wording_hits(wording)))
-            self._hits[idea] = found
-        return found
+            known = self._hits[id(idea)] = (idea, found)  # the idea is kept so that its id stays its own
+        return known[1]
 
     def is_new(self, hit: Hit) -> bool:
         """Whether the hit says something that the question's own text does not."""
@@ -71,6 +76,12 @@ class Matching:
     def is_statement(self, first: int, last: int) -> bool:
         return self.form(first, last) == "statement"
 
+    @cached_property
+    def _downwards(self) -> bool:
+        """Whether the answer is a list written downwards: a word or two a line, and little that ties them."""
+        content, ratio = glue_ratio(self.reading.tokens)
+        return content < NOTE_WORDS[0] * len(self.reading.by_sentence) and ratio < LIST_GLUE
+
     def _form_of(self, number: int) -> Form:
         known = self._forms.get(number)
         if known is None:
@@ -78,13 +89,20 @@ class Matching:
             at = bounds[number]
             inside = self.reading.tokens[at[0] : at[1] + 1]
             content, ratio = glue_ratio(inside)
-            if ratio >= LIST_GLUE:
+            enough = LIST_GLUE if any(token.tag[0] in "JEVN" and len(token.tag) > 1 for token in inside) else LIST_GLUE_EN
+            stopped = inside[-1].kind == "break" and inside[-1].key in ".!?;"
+            commas = sum(token.key == "," for token in inside)
+            listed = commas > 0
+            chopped = commas >= 5 and content <= 2 * (commas + 1) and ratio < 2 * LIST_GLUE
+            if self._downwards or chopped:
+                known = "list"
+            elif ratio >= enough or (stopped and ratio >= (LISTED_GLUE if listed else STOPPED_GLUE)):
                 known = "statement"
-            elif NOTE_WORDS[0] <= content <= NOTE_WORDS[1] and not any(token.key == "," for token in inside):
+            elif NOTE_WORDS[0] <= content <= NOTE_WORDS[1] and not listed:
                 known = "note"
             elif content < NOTE_WORDS[0]:  # a word or two: judged with the lines around it
                 wide = (bounds.get(number - 1, at)[0], bounds.get(number + 1, at)[1])
-                known = "statement" if glue_ratio(self.reading.tokens[wide[0] : wide[1] + 1])[1] >= LIST_GLUE else "list"
+                known = "statement" if glue_ratio(self.reading.tokens[wide[0] : wide[1] + 1])[1] >= enough else "list"
             else:
                 known = "list"
             self._forms[number] = known

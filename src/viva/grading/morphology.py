@@ -47,7 +47,7 @@ class Token:
 
 _WORDS = re.compile(
     r"(?P<number>\d+(?:[.,]\d+)*(?:/\d+(?:\.\d+)?(?![\d.]*[a-z]))?%?)"
-    r"|(?P<latin>[a-zα-ωà-ÿ][a-z0-9α-ωà-ÿ]*(?:'(?:s|t|re|ve|ll|d|m)\b)?)"
+    r"|(?P<latin>[a-zα-ωà-ÿ][a-z0-9α-ωà-ÿ]*(?:_[a-z0-9]+)*(?:'(?:s|t|re|ve|ll|d|m)\b)?)"
     r"|(?P<relation>[=→←≤≥<>≈∝≠:]+)"
     r"|(?P<stop>[.!?;\n]+|,)"
 )
@@ -99,7 +99,7 @@ def _word(match: re.Match[str]) -> Token:
         return Token(form[0], "break", "S", start, end)
     if form in _NEGATION_EN or form.endswith("n't"):
         return Token("NEG", "negation", "L", start, end)
-    plain = form.split("'")[0]
+    plain = form.split("'")[0].replace("_", "")
     if form in _GLUE_EN or plain in _GLUE_EN:
         return Token(plain, "glue", "L", start, end)
     return Token(stem(plain), "content", "LR" if plain.endswith("ly") and len(plain) > 4 else "L", start, end)

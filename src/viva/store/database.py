@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from sqlalchemy import Connection, create_engine, make_url
-from sqlalchemy.exc import DBAPIError, StatementError
+from sqlalchemy.exc import DBAPIError, OperationalError, StatementError
 from sqlalchemy.pool import QueuePool
 
 from viva.store import sqlite
@@ -123,10 +123,10 @@ class Database:
             sentence = sqlite.explain(error.orig, self.name)
             if sentence is not None:
                 raise sentence from error
-        elif isinstance(error, DBAPIError) and error.connection_invalidated:
+        elif isinstance(error, OperationalError):
+            why = str(error.orig).strip().splitlines()[0]
             raise StoreError(
-                ko=f"{self.name}에 연결할 수 없어요({error.orig}).",
-                en=f"{self.name} cannot be reached ({error.orig}).",
+                ko=f"{self.name}에 연결할 수 없어요({why}).", en=f"{self.name} cannot be reached ({why})."
             ) from error
 
     def close(self) -> None:

@@ -13,7 +13,7 @@ from viva.store import answers, scheduling, undo
 from viva.store.access import Access
 from viva.store.clock import after, new_id, now, utc
 from viva.store.errors import StoreError
-from viva.store.records import Attempt, StoredGrade, StoredReview, Way, grade_fields
+from viva.store.records import Attempt, StoredGrade, StoredReview, Totals, Way, grade_fields
 from viva.store.retracting import effective, retract_all
 from viva.store.tables import attempts, reviews, sessions
 from viva.study.cards import Card, Rating, Review
@@ -107,14 +107,14 @@ class Practice(Access):
                 question: count for question, count in connection.execute(query.group_by(attempts.c.question))
             }
 
-    def totals(self) -> tuple[int, float]:
-        """How many answers there are, and the seconds spent on them."""
-        query = select(func.count(), func.coalesce(func.sum(attempts.c.seconds), 0.0)).where(
-            attempts.c.learner == self.id, effective(attempts)
-        )
+    def totals(self) -> Totals:
+        """How many answers and reviews count, and the seconds spent on answering."""
+        mine = (attempts.c.learner == self.id, effective(attempts))
+        answered = select(func.count(), func.coalesce(func.sum(attempts.c.seconds), 0.0)).where(*mine)
+        reviewed = select(func.count()).select_from(reviews).where(reviews.c.learner == self.id, effective(reviews))
         with self._read() as connection:
-            count, seconds = connection.execute(query).one()
-        return int(count), float(seconds)
+            count, seconds = connection.execute(answered).one()
+            return Totals(int(count), float(seconds), connection.scalar(reviewed) or 0)
 
     def add_grade(
         self,

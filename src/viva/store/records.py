@@ -97,6 +97,15 @@ class Action:
     state: Literal["done", "undone"]
 
 
+@dataclass(frozen=True)
+class Totals:
+    """All of a learner's answers and reviews that count; ``seconds`` were spent on answering."""
+
+    answers: int
+    seconds: float
+    reviews: int
+
+
 def grade_from(row: dict[str, Any]) -> Grade:
     """The :class:`~viva.grading.Grade` in a row of ``grades``; fields of other versions are passed over."""
     from viva.grading import Grade, MisconceptionMark, PointMark

@@ -34,9 +34,8 @@ def configure(engine: Engine) -> None:
         _use_wal(raw)
         raw.execute("PRAGMA synchronous = FULL")
         raw.execute("PRAGMA foreign_keys = ON")
-        raw.execute(
-            "PRAGMA recursive_triggers = ON"
-        )  # without it INSERT OR REPLACE deletes past the triggers
+        # Without this, INSERT OR REPLACE deletes past the triggers.
+        raw.execute("PRAGMA recursive_triggers = ON")
 
     @event.listens_for(engine, "begin")
     def begin(connection: Connection) -> None:

@@ -45,10 +45,6 @@ class _IsoText(String):
             None if value is None else value.astimezone(UTC).isoformat(timespec="microseconds")
         )
 
-    def result_processor(self, dialect: Dialect, coltype: object) -> Callable[[Any], Any]:
-        read = datetime.fromisoformat
-        return lambda value: None if value is None else read(value)
-
 
 class Moment(TypeDecorator[datetime]):
     """An aware UTC datetime: ``timestamptz`` where the database has it, text in SQLite, which has no times."""
@@ -58,6 +54,14 @@ class Moment(TypeDecorator[datetime]):
 
     def load_dialect_impl(self, dialect: Dialect) -> TypeEngine[Any]:
         return dialect.type_descriptor(_IsoText(32) if dialect.name == "sqlite" else DateTime(timezone=True))
+
+    def result_processor(self, dialect: Dialect, coltype: object) -> Callable[[Any], Any]:
+        if dialect.name == "sqlite":
+            read = datetime.fromisoformat
+            return lambda value: None if value is None else read(value)
+        return lambda value: (
+            None if value is None else value.astimezone(UTC)
+        )  # servers answer in their own zone
 
 
 metadata = MetaData(

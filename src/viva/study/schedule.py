@@ -20,13 +20,18 @@ from viva.study.cards import Card, Rating, Review
 from viva.study.settings import StudySettings, in_utc
 
 REVIEW_STATE = int(fsrs.State.Review)
+LEARNING_STEPS = (timedelta(minutes=10),)
 _DAY = timedelta(days=1)
 
 
 @lru_cache(maxsize=32)
 def scheduler(retention: float = 0.9) -> fsrs.Scheduler:
-    """FSRS with its default parameters and learning steps (1 and 10 minutes)."""
-    return fsrs.Scheduler(desired_retention=retention, enable_fuzzing=False)
+    """FSRS with its default parameters and one learning step of ten minutes.
+
+    FSRS's own first step of one minute is for flash cards; an interview answer takes two or three minutes to give, and asking
+    the same question again right after its model answer would only test the last thing read.
+    """
+    return fsrs.Scheduler(desired_retention=retention, learning_steps=LEARNING_STEPS, relearning_steps=LEARNING_STEPS, enable_fuzzing=False)
 
 
 def review_card(card: Card | None, review: Review, retention: float = 0.9) -> Card:

@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Body, HTTPException, Request
 from fastapi.responses import Response
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, Field, ValidationError
 
 from viva.exchange.ink import Ink, to_inkml, to_svg
 from viva.language import Language
@@ -86,6 +86,8 @@ def attempts(request: Request, body: AnswerIn) -> dict[str, str]:
     """Hands in an answer. It is stored when this returns; sending it again changes nothing."""
     learner = state(request).learner
     session = learner.session(body.session) if body.session else None
+    if body.session and session is None:
+        raise HTTPException(404, f"There is no session '{body.session}'.")
     save_answer(request, body.attempt, body.question, body.way, body.text, body.ink, body.seconds, session)
     onward = f"/attempts/{body.attempt}"
     if session is not None and session.mode == "exam" and body.question in session.questions:
@@ -131,7 +133,10 @@ def keep_draft(request: Request, key: str, body: DraftIn) -> Response:
     viva = state(request)
     if key not in viva.bank:
         raise HTTPException(404, desk.no_question(language_of(request), key))
-    strokes = Ink.model_validate(body.ink).model_dump(mode="json") if body.ink else None
+    try:
+        strokes = Ink.model_validate(body.ink).model_dump(mode="json") if body.ink else None
+    except ValidationError as error:
+        raise HTTPException(422, error.errors()[0]["msg"]) from None
     language = language_of(request)
     if body.text or strokes:
         viva.learner.save_draft(key, language, body.text, strokes)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from viva.bank import Bank
@@ -15,6 +15,7 @@ from viva.web import desk
 
 DAYS_SHOWN = 28
 MISSED_SHOWN = 15
+DAYS_LOOKED_AT = 400
 
 
 @dataclass(frozen=True)
@@ -37,7 +38,8 @@ def collect(learner: Learner, bank: Bank, moment: datetime) -> Stats:
     """Everything the progress page shows, for the learner's days as this machine's clock counts them."""
     settings = desk.study_settings(learner)
     cards = {key: card for key, card in learner.cards().items() if key in bank}
-    reviews = list(learner.reviews())
+    # A year and a bit is what the page shows; a learner of ten years should not wait for the other nine.
+    reviews = learner.reviews(since=moment - timedelta(days=DAYS_LOOKED_AT))
     coverage = progress.coverage_by_topic(desk.queue_items(bank), cards)
     retention = progress.retention_by_topic(desk.queue_items(bank), cards, moment, settings.retention)
     topics = [
@@ -50,11 +52,11 @@ def collect(learner: Learner, bank: Bank, moment: datetime) -> Stats:
         point = next((p for p in question.points if p.id == entry.point), None) if question else None
         if question and point:
             missed.append({"question": question, "point": point, "missed": entry.missed, "asked": entry.asked, "last": entry.last_status})
-    answers, seconds = learner.totals()
+    totals = learner.totals()
     return Stats(
-        reviews=len(reviews),
-        answers=answers,
-        seconds=seconds,
+        reviews=totals.reviews,
+        answers=totals.answers,
+        seconds=totals.seconds,
         streak=progress.streak(reviews, moment, settings),
         true_retention=progress.true_retention(reviews),
         by_day=progress.reviews_by_day(reviews, moment, settings, days=DAYS_SHOWN),

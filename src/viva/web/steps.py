@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from viva.bank import Question
-from viva.exchange.packs import write_question
+from viva.exchange import write_question
 from viva.store import Store, StoreError
 
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from viva.bank import load_pack
+from viva.bank import Question, load_pack
 from viva.exchange.learner import LearnerDocument, PackDocument, dump, parse
-from viva.exchange.packs import write_pack
+from viva.exchange import write_pack
 from viva.store import Learner
 from viva.web.state import now, pack_folders
 
@@ -33,8 +33,21 @@ def import_learner(learner: Learner, packs_folder: Path, raw: bytes) -> dict[str
     added = learner.import_rows(document.rows)
     added["packs"] = 0
     for pack in document.packs:
-        folder = packs_folder / pack.name
-        if not folder.exists():
-            write_pack(folder, pack.title, pack.topics, pack.questions)
-            added["packs"] += 1
+        added["packs"] += _add_pack(pack, packs_folder)
     return added
+
+
+def _add_pack(pack: PackDocument, packs_folder: Path) -> int:
+    """Writes ``pack`` where it is not there yet. A pack of the same name that differs is left alone and this one goes beside it."""
+    packs_folder.mkdir(parents=True, exist_ok=True)
+    name, number = pack.name, 2
+    while (folder := packs_folder / name).exists():
+        if _same(load_pack(folder, name).questions, pack.questions):
+            return 0
+        name, number = f"{pack.name}-{number}", number + 1
+    write_pack(folder, pack.title, pack.topics, [question.model_copy(update={"pack": name}) for question in pack.questions])
+    return 1
+
+
+def _same(ours: tuple[Question, ...], theirs: tuple[Question, ...]) -> bool:
+    return {question.id: question.model_dump(exclude={"pack"}) for question in ours} == {question.id: question.model_dump(exclude={"pack"}) for question in theirs}

@@ -9,7 +9,7 @@ from fastapi.responses import HTMLResponse, RedirectResponse, Response
 
 from viva.bank import Cues, Point, Question
 from viva.bank.schema import BUILT_IN
-from viva.exchange.packs import write_question
+from viva.exchange import write_question
 from viva.language import Text
 from viva.study.compare import word_diff
 from viva.study.schedule import effective_due

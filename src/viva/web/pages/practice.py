@@ -105,6 +105,8 @@ def start(
         if key not in viva.bank:
             raise HTTPException(404, desk.no_question(language_of(request), key))
         keys = [key]
+    elif mode == "topic" and topic not in viva.bank.by_topic:
+        raise HTTPException(422, Text(ko="연습할 주제를 골라 주세요.", en="Choose a topic to practise.").get(language_of(request)))
     elif mode in MODES:
         keys = build_queue(
             mode, desk.queue_items(viva.bank), learner.cards(), moment, desk.study_settings(learner, extra_new=extra),
