@@ -128,12 +128,14 @@ def test_earlier_answers_come_newest_first(me: Learner) -> None:
     assert me.attempt_counts() == {"relu": 5, "gelu": 1}
 
 
-def test_totals_count_answers_and_their_seconds(me: Learner) -> None:
-    assert me.totals() == (0, 0.0)
+def test_totals_count_answers_reviews_and_seconds(me: Learner) -> None:
+    assert (me.totals().answers, me.totals().seconds, me.totals().reviews) == (0, 0.0, 0)
     answer(me, id="a-1", seconds=1.5)
     answer(me, id="a-2", seconds=None)
     answer(me, id="a-3", seconds=2)
-    assert me.totals() == (3, 3.5)
+    me.add_review("relu", 3, "a-1")
+    me.add_review("relu", 2, "a-1")
+    assert (me.totals().answers, me.totals().seconds, me.totals().reviews) == (3, 3.5, 1)
 
 
 @pytest.mark.parametrize("table", APPEND_ONLY)

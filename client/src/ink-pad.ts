@@ -54,7 +54,11 @@ export class InkPad {
 
   // ---- pointer --------------------------------------------------------------------------------------------------
   private down(event: PointerEvent): void {
-    if (event.pointerType === "pen") this.penSeen = performance.now();
+    if (event.pointerType === "pen") {
+      this.penSeen = performance.now();
+      // The hand often touches the glass before the pen does: what it began to draw is taken back.
+      if (this.pointer !== null && this.device === "touch") this.takeBack();
+    }
     if (this.rejects(event) || this.pointer !== null || event.button > 0 && event.button !== 5) return;
     event.preventDefault();
     this.stopReplay?.();
@@ -92,6 +96,11 @@ export class InkPad {
     this.redraw();
     this.update();
     this.touched();
+  }
+  private takeBack(): void {
+    this.pages = JSON.parse(this.past.pop()!) as Stroke[][];
+    this.pointer = null;
+    this.current = null;
   }
   private rejects(event: PointerEvent): boolean {
     return event.pointerType === "touch" && performance.now() - this.penSeen < PEN_QUIET_MS;

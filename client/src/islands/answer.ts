@@ -1,5 +1,5 @@
 /** Answering: three ways to answer, the clock, drafts that survive a closed tab and a dead server, and handing in. */
-import { dequeue, dropDraft, enqueue, getDraft, putDraft } from "../drafts";
+import { dequeue, dropDraft, enqueue, getDraft, outbox, putDraft, type Outgoing } from "../drafts";
 import { InkPad } from "../ink-pad";
 import { isEmpty, type Ink } from "../ink-model";
 import { Refused, send } from "../request";
@@ -7,6 +7,7 @@ import { t } from "../words";
 
 type Way = "text" | "ink" | "spoken";
 const WAYS: Way[] = ["text", "ink", "spoken"];
+const RETRY_MS = 3000;
 const form = document.querySelector<HTMLFormElement>("#answer")!;
 const text = form.querySelector<HTMLTextAreaElement>("textarea")!;
 const saved = form.querySelector<HTMLElement>("#saved")!;
@@ -19,6 +20,7 @@ let seconds = 0;
 let handedIn = false;
 let pad: InkPad | null = null;
 let keptInk: Ink | null = null;
+let restored: Promise<void> = Promise.resolve();
 
 // ---- ways of answering ------------------------------------------------------------------------------------------
 function choose(next: Way, focus = true): void {
@@ -31,9 +33,8 @@ function choose(next: Way, focus = true): void {
     form.querySelector<HTMLElement>(`#way-${name}`)!.hidden = !chosen;
   }
   form.querySelector<HTMLInputElement>('[name="way"]')!.value = next;
-  if (next === "ink" && !pad) {
-    pad = new InkPad(form.querySelector<HTMLElement>("[data-pad]")!, keptInk, touched);
-  }
+  // The pad opens on the strokes of the draft, so it waits for them.
+  if (next === "ink") void restored.then(() => (pad ??= new InkPad(form.querySelector<HTMLElement>("[data-pad]")!, keptInk, touched)));
   if (focus && next === "text") text.focus();
 }
 form.querySelector('[role="tablist"]')!.addEventListener("click", (event) => {
@@ -53,15 +54,15 @@ form.querySelector('[role="tablist"]')!.addEventListener("keydown", (event) => {
 const show = (s: number): string => `${Math.floor(s / 60)}:${String(Math.floor(s % 60)).padStart(2, "0")}`;
 const limit = data["secondsLeft"] ? Number(data["secondsLeft"]) : null;
 const opened = performance.now();
+const left = (): number => (limit === null ? Infinity : limit - (performance.now() - opened) / 1000);
 let speaking: number | null = null;
 let spoken = 0;
 setInterval(() => {
   if (document.visibilityState === "visible") seconds += 1;
   if (limit !== null) {
-    const left = Math.max(0, limit - (performance.now() - opened) / 1000);
-    clock.textContent = show(left);
-    clock.classList.toggle("late", left < 60);
-    if (left <= 0 && !handedIn) void handIn();
+    clock.textContent = show(Math.max(0, left()));
+    clock.classList.toggle("late", left() < 60);
+    if (left() <= 0 && !handedIn) void timeIsUp();
   } else clock.textContent = show(seconds);
   if (speaking !== null) form.querySelector("#spoken-clock")!.textContent = show(spoken + (performance.now() - speaking) / 1000);
 }, 1000);
@@ -78,18 +79,28 @@ speak.addEventListener("click", toggleSpeaking);
 
 // ---- drafts -----------------------------------------------------------------------------------------------------
 const strokes = (): Ink | null => (pad ? pad.ink() : keptInk);
-let soon: ReturnType<typeof setTimeout> | undefined;
 let later: ReturnType<typeof setTimeout> | undefined;
+let keeping = false;
+let again = false;
+let onServer: Promise<unknown> = Promise.resolve();
 
+/** Keeps the draft on this device, at once; what changes while a write is under way is written right after it. */
 async function keep(): Promise<void> {
   if (handedIn) return;
+  again = keeping;
+  if (keeping) return;
+  keeping = true;
   const ink = strokes();
-  if (!text.value && isEmpty(ink)) {
-    await dropDraft(draftKey);
-    return;
+  try {
+    if (!text.value && isEmpty(ink)) await dropDraft(draftKey);
+    else {
+      await putDraft(draftKey, { text: text.value, ink: isEmpty(ink) ? null : ink, way, seconds, at: Date.now() });
+      if (!handedIn) saved.textContent = t("이 기기에 저장했습니다", "Saved on this device");
+    }
+  } finally {
+    keeping = false;
   }
-  await putDraft(draftKey, { text: text.value, ink: isEmpty(ink) ? null : ink, way, seconds, at: Date.now() });
-  saved.textContent = t("이 기기에 저장했습니다", "Saved on this device");
+  if (again) await keep();
 }
 async function keepOnServer(): Promise<void> {
   if (handedIn) return;
@@ -98,57 +109,72 @@ async function keepOnServer(): Promise<void> {
     await send("PUT", `/api/drafts/${encodeURIComponent(question)}`, { text: text.value, ink: isEmpty(ink) ? null : ink });
     if (!handedIn) saved.textContent = t("저장했습니다", "Saved");
   } catch {
-    saved.textContent = t("이 기기에 저장했습니다. 서버가 돌아오면 이어집니다", "Saved on this device; the server cannot be reached");
+    if (!handedIn) saved.textContent = t("이 기기에 저장했습니다. 서버가 돌아오면 이어집니다", "Saved on this device; the server cannot be reached");
   }
 }
 function touched(): void {
-  clearTimeout(soon);
   clearTimeout(later);
-  soon = setTimeout(() => void keep(), 250);
-  later = setTimeout(() => void keepOnServer(), 2000);
+  void keep();
+  later = setTimeout(() => (onServer = keepOnServer()), 2000);
 }
 text.addEventListener("input", touched);
 addEventListener("pagehide", () => void keep());
 document.addEventListener("visibilitychange", () => document.visibilityState === "hidden" && void keep());
-// Switching the language is another page load: keep the words for it first.
+// Switching the language is another page load: keep the words for it first, and leave none behind in the old language.
 for (const other of document.querySelectorAll<HTMLFormElement>("form[data-keep-draft]")) {
   other.addEventListener("submit", (event) => {
     const submitter = (event as SubmitEvent).submitter as HTMLButtonElement | null;
     if (other.dataset["kept"] || (!text.value && isEmpty(strokes()))) return;
     event.preventDefault();
-    const draft = { text: text.value, ink: strokes(), way, seconds, at: Date.now() };
-    void Promise.all(["ko", "en"].map((language) => putDraft(`${question}/${language}`, draft))).finally(() => {
+    clearTimeout(later);
+    const moving = putDraft(`${question}/${submitter?.value}`, { text: text.value, ink: strokes(), way, seconds, at: Date.now() })
+      .then(() => onServer)
+      .then(() => send("PUT", `/api/drafts/${encodeURIComponent(question)}`, { text: "", ink: null }))
+      .then(() => dropDraft(draftKey));
+    handedIn = true; // nothing is written under the old language from here on
+    void moving.catch(() => undefined).finally(() => {
       other.dataset["kept"] = "1";
       other.requestSubmit(submitter);
     });
   });
 }
+const points = (ink: Ink | null): string => JSON.stringify((ink?.pages ?? []).map((page) => page.map((stroke) => stroke.points)));
 async function restore(): Promise<void> {
   const local = await getDraft(draftKey).catch(() => undefined);
   const serverInk = data["draftInk"] ? (JSON.parse(data["draftInk"]) as Ink) : null;
   const serverAt = Number(data["draftAt"] ?? 0);
-  if (local && local.at >= serverAt) {
+  // The server's copy is written a moment after the one here: the same words are not newer words.
+  const same = local?.text === text.defaultValue && points(local?.ink ?? null) === points(serverInk);
+  if (local && (same || local.at >= serverAt)) {
     // The learner may have started typing before the store opened.
     if (!text.value || text.value === text.defaultValue) text.value = local.text;
     keptInk = local.ink;
     seconds = Math.max(seconds, local.seconds);
     if (local.way !== "text") choose(local.way as Way, false);
+    if (!same) later = setTimeout(() => (onServer = keepOnServer()), 2000);
   } else if (serverInk) {
     keptInk = serverInk;
     if (!text.value) choose("ink", false);
   }
   if (text.value || !isEmpty(keptInk)) saved.textContent = t("쓰던 답을 불러왔습니다", "Your draft is back");
+  await takeUp();
+}
+/** An answer to this question that was handed in and has not arrived yet: the same attempt goes on here. */
+async function takeUp(): Promise<void> {
+  const waiting = (await outbox().catch(() => [])).find((one) => one.question === question && one.session === data["session"]);
+  if (!waiting) return;
+  data["attempt"] = waiting.attempt;
+  if (waiting.way !== "text" || !waiting.text || waiting.text === text.value) await retry(waiting, text.value);
 }
 
 // ---- handing in -------------------------------------------------------------------------------------------------
 async function handIn(unknown = false): Promise<void> {
   if (handedIn) return;
   handedIn = true;
-  clearTimeout(soon);
   clearTimeout(later);
   if (speaking !== null) toggleSpeaking();
   const ink = way === "ink" ? strokes() : null;
-  const answer = {
+  const answer: Outgoing = {
     attempt: data["attempt"]!,
     question,
     session: data["session"] ?? null,
@@ -161,10 +187,12 @@ async function handIn(unknown = false): Promise<void> {
   saved.textContent = t("저장하는 중", "Saving");
   await enqueue(answer).catch(() => undefined);
   try {
+    // A draft that is still on its way would arrive after the answer and come back as a draft of nothing new.
+    await Promise.race([onServer, new Promise((resolve) => setTimeout(resolve, 1500))]);
     const { next } = await send<{ next: string }>("POST", "/api/attempts", answer);
     await dequeue(answer.attempt).catch(() => undefined);
     await dropDraft(draftKey).catch(() => undefined);
-    location.assign(limit !== null && limit - (performance.now() - opened) / 1000 <= 0 ? data["end"]! : next);
+    location.assign(left() <= 0 ? data["end"]! : next);
   } catch (error) {
     handedIn = false;
     for (const button of form.querySelectorAll("button")) button.disabled = false;
@@ -173,24 +201,34 @@ async function handIn(unknown = false): Promise<void> {
       saved.textContent = error.message;
     } else {
       await keep();
-      saved.textContent = t(
-        "서버에 닿지 않습니다. 답은 이 기기에 있고, 서버가 돌아오면 보냅니다.",
-        "The server cannot be reached. Your answer is kept on this device and is sent when it is back.",
-      );
-      setTimeout(() => void retry(answer), 3000);
+      waitForServer(answer);
     }
   }
 }
+function waitForServer(answer: Outgoing): void {
+  saved.textContent = t(
+    "서버에 닿지 않습니다. 답은 이 기기에 있고, 서버가 돌아오면 보냅니다.",
+    "The server cannot be reached. Your answer is kept on this device and is sent when it is back.",
+  );
+  const written = text.value;
+  setTimeout(() => void retry(answer, written), RETRY_MS);
+}
 /** Tries again in the background while the page stays open and nothing has been changed. */
-async function retry(answer: { attempt: string; text: string }): Promise<void> {
-  if (handedIn || (way === "text" && text.value !== answer.text)) return;
+async function retry(answer: Outgoing, written: string): Promise<void> {
+  const unchanged = text.value === written && (answer.way !== "ink" || points(strokes()) === points(answer.ink));
+  if (handedIn || !unchanged) return;
   try {
     await fetch("/health", { cache: "no-store" });
   } catch {
-    setTimeout(() => void retry(answer), 3000);
+    waitForServer(answer);
     return;
   }
-  await handIn();
+  await handIn(answer.way === "text" && !answer.text);
+}
+/** The exam is over: what has been written is handed in; a question not begun stays without an answer. */
+async function timeIsUp(): Promise<void> {
+  if (way === "text" ? text.value.trim() : way === "ink" ? !isEmpty(strokes()) : spoken > 0 || speaking !== null) await handIn();
+  else location.assign(data["end"]!);
 }
 form.addEventListener("submit", (event) => {
   event.preventDefault();
@@ -220,4 +258,5 @@ document.addEventListener("keydown", (event) => {
     toggleSpeaking();
   }
 });
-void restore();
+restored = restore();
+void restored.finally(() => (data["ready"] = "1"));

@@ -3,6 +3,9 @@ import "htmx.org";
 import { dequeue, dropDraft, outbox } from "../drafts";
 import { Refused, send, token } from "../request";
 
+/** The service worker's cache. */
+const PAGES = "viva-1";
+
 // ---- formulas ---------------------------------------------------------------------------------------------------
 async function setFormulas(root: ParentNode): Promise<void> {
   const spans = [...root.querySelectorAll<HTMLElement>(".math:not([data-set])")];
@@ -51,7 +54,6 @@ document.addEventListener("keydown", (event) => {
   const pressed = prefix ? `${prefix} ${event.key}` : event.key;
   prefix = "";
   if (press(pressed)) event.preventDefault();
-  else if (event.key === "Enter" && press("suggested")) event.preventDefault();
   else if (event.key === "g") {
     prefix = "g";
     setTimeout(() => (prefix = ""), 1500);
@@ -64,7 +66,10 @@ document.addEventListener("click", (event) => {
 
 // ---- answers that wait ------------------------------------------------------------------------------------------
 async function emptyOutbox(): Promise<void> {
+  const asked = document.querySelector<HTMLElement>("#answer")?.dataset;
   for (const answer of await outbox()) {
+    // The page of the question itself takes its answer up again: see answer.ts.
+    if (asked && answer.question === asked["question"] && answer.session === asked["session"]) continue;
     try {
       await send("POST", "/api/attempts", answer);
     } catch (error) {
@@ -89,6 +94,12 @@ new MutationObserver((changes) => {
   for (const change of changes)
     for (const node of change.addedNodes) if (node instanceof HTMLElement && (node.matches(".math") || node.querySelector(".math"))) void setFormulas(node.parentElement ?? node);
 }).observe(document.body, { childList: true, subtree: true });
-if (!document.querySelector("#answer")) void emptyOutbox();
+void emptyOutbox();
 window.addEventListener("online", () => void emptyOutbox());
-if ("serviceWorker" in navigator && window.isSecureContext) void navigator.serviceWorker.register("/service-worker.js");
+if ("serviceWorker" in navigator && window.isSecureContext) {
+  const late = !navigator.serviceWorker.controller;
+  void navigator.serviceWorker.register("/service-worker.js");
+  // On the very first visit the question was fetched before the worker could keep it.
+  if (late && document.querySelector("#answer"))
+    void navigator.serviceWorker.ready.then(() => caches.open(PAGES)).then((cache) => cache.add(location.pathname));
+}

@@ -31,10 +31,13 @@ def import_command(files: tuple[Path, ...], dry_run: bool, title: str | None, as
     for path in files:
         raw = path.read_bytes()
         if path.suffix == ".json":
-            if dry_run:
-                from viva.exchange.learner import parse
+            from viva.exchange.learner import LearnerDocumentError, parse
 
+            try:
                 document = parse(raw)
+            except LearnerDocumentError as error:
+                raise click.ClickException(f"{path}: {error.sentence(LANGUAGE)}") from None
+            if dry_run:
                 click.echo(say("{file}: 읽을 수 있습니다 ({n}줄).", "{file}: can be imported ({n} rows).", file=path, n=sum(map(len, document.rows.values()))))
                 continue
             with Store.open() as store:

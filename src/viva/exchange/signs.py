@@ -17,6 +17,10 @@ class Sign(IntEnum):
     strong = 2
 
 
+_LOOKED_AT = 600
+"""Characters; longer lines are no questions, and patterns stay cheap on hostile ones."""
+_MARK = 60
+
 _STEMS = (
     "설명|서술|기술|비교|논|정의|유도|증명|계산|나열|구|말|답|답변|대답|구현|소개|제시|해석|분석|요약|열거|작성|묘사|예측|추정|평가|논의|제안|설계|구분|도출"
 )
@@ -82,6 +86,7 @@ _FOLD_OF_ANSWER = re.compile(
 
 def bare(text: str) -> str:
     """``text`` without Markdown's dress, emoji at its start and brackets at its end."""
+    text = text[:_LOOKED_AT]
     text = re.sub(r"^[^\w\s\[(（<$\\\"'“‘]+\s*", "", text.strip(_DRESS)).strip(_DRESS)
     cut = _TRAILING_BRACKETS.sub("", text).strip(_DRESS)
     return cut or text
@@ -89,9 +94,10 @@ def bare(text: str) -> str:
 
 def question_sign(text: str) -> Sign:
     """How much ``text``, one line, reads as a question."""
-    words = bare(text)
-    if not words or len(words) > 500:
+    text = text.strip()
+    if not text or len(text) > _LOOKED_AT:
         return Sign.none
+    words = bare(text)
     if re.search(r"[?？]$", words) or re.search(r"[?？][)\]\"'”’*_\s]*$", text):
         return Sign.strong
     stem = words.rstrip(" .。!~…\"'”’*_)")
@@ -108,26 +114,26 @@ def question_sign(text: str) -> Sign:
 
 def question_mark(text: str) -> str | None:
     """The rest of ``text`` after a mark such as ``Q1.``, ``질문:`` or ``문3)``; None where there is none."""
-    found = _Q.match(text)
+    found = _Q.match(text[:_MARK])
     return text[found.end() :] if found else None
 
 
 def is_bare_question_mark(text: str) -> bool:
     """Whether ``text`` is a mark like ``Q3.`` and nothing else."""
-    return bool(_BARE_Q.match(text)) and bool(re.search(r"\w", text))
+    return len(text) <= _MARK and bool(_BARE_Q.match(text)) and bool(re.search(r"\w", text))
 
 
 def answer_mark(text: str, *, colon_only: bool = False) -> str | None:
     """The rest of ``text`` after a mark such as ``A:``, ``답)``; ``colon_only`` where ``A.`` may be the first of several choices."""
-    if colon_only and not _A_COLON.match(text):
+    if colon_only and not _A_COLON.match(text[:_MARK]):
         return None
-    found = _A.match(text)
+    found = _A.match(text[:_MARK])
     return text[found.end() :] if found else None
 
 
 def number_mark(text: str) -> tuple[int, str] | None:
     """The number before ``text`` (``3.``, ``3)``, ``3번``, ``③``) and the rest."""
-    found = _NUMBER.match(text)
+    found = _NUMBER.match(text[:_MARK])
     if not found:
         return None
     number, tight, circled = found.groups()
@@ -136,6 +142,8 @@ def number_mark(text: str) -> tuple[int, str] | None:
 
 def question_and_rest(text: str) -> tuple[str, str]:
     """``What is X? It is …`` as question and answer; the second is empty where the line is all question."""
+    if len(text) > 20 * _LOOKED_AT:
+        return text, ""
     found = re.match(r"(.{4,300}?[?？])[\"'”’)*_]*\s+(?=\S)(.*)$", text, re.DOTALL)
     if not found or found.group(1).count("(") != found.group(1).count(")"):
         return text, ""
@@ -152,7 +160,7 @@ def is_furniture_heading(text: str) -> bool:
 
 def is_platform_line(text: str) -> bool:
     """What blog platforms and authors print around a post: share buttons, the word for advertisement, "the end"."""
-    return bool(_PLATFORM.match(text.strip()))
+    return len(text) <= _LOOKED_AT and bool(_PLATFORM.match(text.strip()))
 
 
 def is_fold_of_answer(summary: str) -> bool:

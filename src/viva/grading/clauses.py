@@ -12,9 +12,10 @@ from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import pairwise
 
 from viva.grading.lexicon import Span, concepts
-from viva.grading.morphology import Token, has_hangul, tokenise
+from viva.grading.morphology import Token, has_hangul, tokenise, words
 from viva.grading.normaliser import Normalised, normalise
 
 _SENTENCE_TOKENS = 90
@@ -23,15 +24,15 @@ _SENTENCE_TOKENS = 90
 NEGATION = "NEG"
 """The key under which every negation stands."""
 
-_LIGHT_EN = frozenset("make makes made get gets got become becomes have has had do does did use uses used turn bring".split())
-_VERBS_EN = frozenset("is are was were has have does do can will".split())
-_CONTRAST_EN = frozenset("but while whereas although though however".split())
-_CONTRAST_KO = frozenset("지만 는데 은데 ᆫ데 으나 나 면서도".split())
-_CONTRAST_WORDS_KO = frozenset("하지만 그러나 반면 그런데 대신".split())
-_CONSEQUENCE_KO = frozenset("그래서 따라서 그러므로 그러면".split())
-_CONDITION_KO = frozenset("으면 면 다면 는다면 ᆫ다면 어도 아도 더라도 으니까 고서는".split())
-_SKIPPED_EN = frozenset("alway yet even quite necessar".split())
-_WHOLE_KO = frozenset("때문 이유 원인 탓 덕분".split())
+_LIGHT_EN = words("make makes made get gets got become becomes have has had do does did use uses used turn bring")
+_VERBS_EN = words("is are was were has have does do can will")
+_CONTRAST_EN = words("but while whereas although though however")
+_CONTRAST_KO = words("지만 는데 은데 ᆫ데 으나 나 면서도")
+_CONTRAST_WORDS_KO = words("하지만 그러나 반면 그런데 대신")
+_CONSEQUENCE_KO = words("그래서 따라서 그러므로 그러면")
+_CONDITION_KO = words("으면 면 다면 는다면 ᆫ다면 어도 아도 더라도 으니까 고서는")
+_SKIPPED_EN = words("alway yet even quite necessar")
+_WHOLE_KO = words("때문 이유 원인 탓 덕분")
 
 
 @dataclass(frozen=True)
@@ -114,7 +115,7 @@ def _divide(text: str, tokens: Sequence[Token]) -> tuple[tuple[int, ...], tuple[
         length += 1
         if _ends_sentence(text, token, following) or length >= _SENTENCE_TOKENS:
             sentence, segment, length = sentence + 1, segment + 1, 0
-        elif _ends_segment(token, following) or _comma_opens(tokens, at):
+        elif _ends_segment(token, following) or _comma_opens(tokens, at) or _ends_denial(tokens, at):
             segment += 1
     return tuple(sentences), tuple(segments)
 
@@ -136,6 +137,11 @@ def _ends_segment(token: Token, following: Token | None) -> bool:
     if token.key in _CONTRAST_KO:
         return True
     return token.key in ("고", "며", "으며") and following.key not in _CONSEQUENCE_KO and following.tag not in ("VV",)
+
+
+def _ends_denial(tokens: Sequence[Token], at: int) -> bool:
+    """Whether ``at`` closes 'not this' before 'but that': 아니라, 아니고."""
+    return tokens[at].tag == "EC" and at > 0 and tokens[at - 1].key == "아니" and tokens[at].key in ("라", "라서", "고", "며")
 
 
 def _comma_opens(tokens: Sequence[Token], at: int) -> bool:
@@ -189,12 +195,12 @@ def _denied_korean(tokens: Sequence[Token], at: int, segment: Sequence[int]) -> 
         if tokens[back].kind == "break":
             return set()
         back -= 1
-    if back < 0 or at - back > 6:
+    if back < 0 or at - back > 10:
         return set()
     denied = {back}
     between = tokens[back + 1 : at]
     reason = any(t.key in _WHOLE_KO for t in (tokens[back], *between))
-    nominal_clause = any(a.tag == "EC" and b.tag.startswith("J") for a, b in zip(between, between[1:], strict=False))
+    nominal_clause = any(a.tag == "EC" and b.tag.startswith("J") for a, b in pairwise(between))
     if token.key == "아니" and (reason or nominal_clause):
         start = back
         while start > 0 and segment[start - 1] == segment[at] and tokens[start - 1].kind != "break":
@@ -232,7 +238,8 @@ def _denied_english(tokens: Sequence[Token], at: int, segment: Sequence[int], sp
 def glue_ratio(tokens: Sequence[Token]) -> tuple[int, float]:
     """How many tokens carry content, and how many particles, endings, function words and ``=`` hold each together.
 
-    In the model answers of the bank 98 sentences in 100 have more than 0.26; lists of their cue words have less.
+    In the model answers of the bank 98 sentences in 100 have more than 0.4 in Korean and 0.2 in English;
+    lists of their cue words have less than 0.3 and 0.25.
     """
     content = sum(token.kind == "content" and token.tag != "N" for token in tokens)  # numbers are neither
     glue = sum(

@@ -11,13 +11,13 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from viva.bank import Question
 from viva.bank.schema import Cues
 from viva.grading.clauses import NEGATION, Reading, read
 from viva.grading.lexicon import synonyms
-from viva.grading.morphology import Token, has_hangul, is_predicate
+from viva.grading.morphology import Token, has_hangul, is_predicate, words
 from viva.grading.normaliser import normalise
 from viva.language import Language
 
@@ -65,11 +65,19 @@ class Cue:
     """One of its ideas is a bare negation, so a denial in the answer is what it asks for."""
 
 
+class Asked(NamedTuple):
+    """The question's own words: repeating them says nothing."""
+
+    keys: frozenset[str]
+    squeezed: str
+
+
 @lru_cache(maxsize=1024)
-def question_words(question: Question, languages: tuple[Language, ...]) -> frozenset[str]:
-    """Keys of the question's own words: repeating them says nothing."""
-    texts = [getattr(question.question, language) for language in languages]
-    return frozenset(key for text in texts if text for key in read(text).index)
+def question_words(question: Question, languages: tuple[Language, ...]) -> Asked:
+    """What the question itself says, in ``languages``."""
+    texts = [text for language in languages if (text := getattr(question.question, language))]
+    readings = [read(text) for text in texts]
+    return Asked(frozenset(key for r in readings for key in r.index), "\n".join(r.source.squeezed[0] for r in readings))
 
 
 def compile_cues(cues: Cues, order: tuple[Language, ...], *, strict: bool = False) -> tuple[Cue, ...]:
@@ -217,8 +225,8 @@ def _rows(reading: Reading, mode: Mode) -> list[list[tuple[int, Element]]]:
     return [covered] if covered == literal or not literal else [covered, literal]
 
 
-_SMALL_EN = frozenset("a an the it its this that".split())
-_HEAVY_KO = frozenset("만 밖에 조차 처럼 보다 까지 부터 마다 같이".split())
+_SMALL_EN = words("a an the it its this that")
+_HEAVY_KO = words("만 밖에 조차 처럼 보다 까지 부터 마다 같이")
 
 
 def _counts(token: Token) -> bool:

@@ -104,7 +104,7 @@ def _mark(matching: Matching, point: Point, order: tuple[Language, ...], answer:
     if turned is not None:
         return _quoted(matching.reading, point.id, "backwards", turned, answer, language)
     note = next((f for f in full if matching.form(f.first, f.last) == "note"), None)
-    half = (f for f in windows if f.straight >= f.cue.half and _earns(matching, f) and matching.is_statement(f.first, f.last))
+    half = (f for f in windows if _is_half(matching, f) and matching.is_statement(f.first, f.last))
     partly = note or next(half, None)
     if partly is not None:
         return _quoted(matching.reading, point.id, "partly", partly, answer, language)
@@ -114,6 +114,12 @@ def _mark(matching: Matching, point: Point, order: tuple[Language, ...], answer:
 def _earns(matching: Matching, found: Found) -> bool:
     """Whether more is said than the question's own words again."""
     return any(matching.is_new(hit) for hit in found.hits if hit is not None and not hit.contrary)
+
+
+def _is_half(matching: Matching, found: Found) -> bool:
+    """Whether half of the ideas stand there; a 0, 1 or 2 is in too many sentences to count for one."""
+    telling = sum(hit is not None and not hit.contrary and hit.word.strip() not in ("0", "1", "2") for hit in found.hits)
+    return found.straight >= found.cue.half and telling >= 2 and _earns(matching, found)
 
 
 def _opposite(matching: Matching, point: Point, order: tuple[Language, ...]) -> Found | None:
@@ -141,6 +147,8 @@ def _says_wrong(matching: Matching, window: Found) -> bool:
     """Whether all of a wrong statement stands there, undenied, and nobody calls it a misunderstanding."""
     return (
         window.straight >= window.cue.needed
+        and _earns(matching, window)
+        and not matching.is_question(window)
         and matching.is_statement(window.first, window.last)
         and not matching.is_denied_window(window)
         and not matching.is_refuted(window)

@@ -15,7 +15,8 @@ from functools import cached_property
 from typing import Literal, NamedTuple
 
 from viva.grading.clauses import NEGATION, Reading, glue_ratio
-from viva.grading.cues import Cue, Element, Idea, Wording
+from viva.grading.cues import Asked, Cue, Element, Idea, Wording
+from viva.grading.normaliser import squeeze
 
 SLACK = 4
 """How many words may stand between the words of one wording."""
@@ -25,7 +26,7 @@ REACH = 60
 """How many tokens the ideas of a cue may lie apart."""
 
 
-LIST_GLUE = 0.3
+LIST_GLUE = 0.33
 """Below so many particles, endings and function words for each content word, a sentence is no sentence."""
 LIST_GLUE_EN = 0.25
 STOPPED_GLUE, LISTED_GLUE = 0.1, 0.2
@@ -51,7 +52,7 @@ class Matching:
     """An answer's reading with what has been looked up in it."""
 
     reading: Reading
-    asked: frozenset[str]
+    asked: Asked
     _hits: dict[int, tuple[Idea, tuple[Hit, ...]]] = field(default_factory=dict)
     _forms: dict[int, Form] = field(default_factory=dict)
 
@@ -65,8 +66,17 @@ class Matching:
 
     def is_new(self, hit: Hit) -> bool:
         """Whether the hit says something that the question's own text does not."""
-        content = [t.key for t in self.reading.tokens[hit.first : hit.last + 1] if t.kind in ("content", "negation", "relation")]
-        return not content or any(key not in self.asked for key in content)
+        tokens = self.reading.tokens[hit.first : hit.last + 1]
+        surface = squeeze(self.reading.source.text[tokens[0].start : tokens[-1].end])[0]
+        if len(surface) > 1 and surface in self.asked.squeezed:
+            return False
+        said = (token for token in tokens if token.tag[0] not in "JE" and token.kind != "break")
+        return any((NEGATION if token.kind == "negation" else token.key) not in self.asked.keys for token in said)
+
+    def is_question(self, found: Found) -> bool:
+        """Whether the window's last sentence asks rather than says."""
+        last = self.reading.by_sentence[self.reading.sentence[found.last]][1]
+        return self.reading.tokens[last].key == "?"
 
     def form(self, first: int, last: int) -> Form:
         """The weakest form among the sentences of ``first..last``."""
@@ -232,7 +242,7 @@ def _stands_alone(wanted: str, before: str, after: str, starts_word: bool) -> bo
         syllables = len(_HANGUL.findall(wanted))
         if before and _HANGUL.match(before) and syllables < 3 and not starts_word:
             return False
-    elif first.isalnum() and (before.isalnum() and not _HANGUL.match(before) or before in ("^", "√")):
+    elif first.isalnum() and ((before.isalnum() and not _HANGUL.match(before)) or before in ("^", "√")):
         return False
     return not (last.isalnum() and not _HANGUL.match(last) and after.isalnum() and not _HANGUL.match(after))
 

@@ -45,6 +45,11 @@ class Token:
     end: int
 
 
+def words(line: str) -> frozenset[str]:
+    """The words of ``line``, as a set to look up in."""
+    return frozenset(line.split())
+
+
 _WORDS = re.compile(
     r"(?P<number>\d+(?:[.,]\d+)*(?:/\d+(?:\.\d+)?(?![\d.]*[a-z]))?%?)"
     r"|(?P<latin>[a-zα-ωà-ÿ][a-z0-9α-ωà-ÿ]*(?:_[a-z0-9]+)*(?:'(?:s|t|re|ve|ll|d|m)\b)?)"
@@ -53,19 +58,19 @@ _WORDS = re.compile(
 )
 _HANGUL = re.compile(r"[가-힣]")
 
-_GLUE_EN = frozenset(
+_GLUE_EN = words(
     "a an the of to in on at by for from with as is are was were be been being am it its it's this that these those "
     "and or so if then than there their they them we our you your i do does did have has had having "
     "will would can could may might must should shall which who what when where how also just very into onto over "
     "such each both some any more most less least only own same too about because while but whereas since though although "
     "however therefore thus hence between through per via up out off that's there's let's us me my one's i.e e.g etc "
-    "get gets got make makes made use uses used using let lets become becomes".split()
+    "get gets got make makes made use uses used using let lets become becomes"
 )
-_NEGATION_EN = frozenset("not no never without cannot neither nor none nothing hardly barely".split())
-_STOP_KO = frozenset(
+_NEGATION_EN = words("not no never without cannot neither nor none nothing hardly barely")
+_STOP_KO = words(
     "것 거 수 때 등 데 줄 뿐 바 중 경우 하 되 있 이 그 저 이런 그런 어떤 대하 위하 통하 우리 즉 그리고 또 또는 및 "
     "왜냐하면 좀 매우 아주 너무 정말 더 가장 그래서 따라서 그러면 그러므로 하지만 그러나 그런데 반면 보 주 나 제 내 우선 먼저 "
-    "여기 거기 이것 그것 이렇 그렇 어떻 말하 부르 때문 이유 사용 쓰 이용 정도 점 쪽 씩 채 대로 만큼".split()
+    "여기 거기 이것 그것 이렇 그렇 어떻 말하 부르 때문 이유 사용 쓰 이용 정도 점 쪽 씩 채 대로 만큼"
 )
 _NEGATION_KO = {("않", "VX"), ("않", "VV"), ("못하", "VX"), ("못", "MAG"), ("안", "MAG"), ("없", "VA"), ("없이", "MAG"), ("아니", "VCN"), ("말", "VX"), ("없애", "VV")}
 _PREDICATES_KO = ("VV", "VA", "VCP", "VCN", "XSV", "XSA", "VX")

@@ -47,9 +47,9 @@ _LATEX = {
     "ne": "≠", "propto": "∝", "pm": "±", "mid": "|", "ell": "l", "sqrt": "√", "quad": " ", "qquad": " ", "Sigma": "σ",
     "sim": "~", "lvert": "|", "rvert": "|", "lVert": "|", "rVert": "|", "Vert": "|", "dots": "…", "cdots": "…",
 }  # fmt: skip
-_LATEX_SILENT = frozenset(
-    "left right big Big bigl bigr Bigl Bigr displaystyle textstyle limits nolimits mathrm mathbf mathbb mathcal mathit "
-    "text textbf operatorname boldsymbol bm underbrace overbrace begin end".split()
+_LATEX_SILENT = re.compile(
+    "left|right|[bB]igg?[lr]?|displaystyle|textstyle|(?:no)?limits|math(?:rm|bf|bb|cal|it)|text(?:bf|it|rm)?|operatorname"
+    "|boldsymbol|bm|(?:under|over)brace|begin|end"
 )
 
 
@@ -114,7 +114,7 @@ class _Mapped:
 
 
 _ARG = r"\{([^{}]{0,160})\}"
-_SHORT = re.compile(rf"\\[dt]?frac\{{\s*([0-9a-z]{{1,4}})\s*\}}\{{\s*([0-9a-z]{{1,4}})\s*\}}")
+_SHORT = re.compile(r"\\[dt]?frac\{\s*([0-9a-z]{1,4})\s*\}\{\s*([0-9a-z]{1,4})\s*\}")
 _FRAC = re.compile(rf"\\[dt]?frac\s*{_ARG}\s*{_ARG}")
 _FRAC_BARE = re.compile(r"\\[dt]?frac\s*([0-9])\s*([0-9])")
 _HAT_BRACED = re.compile(rf"\\(?:wide)?hat\s*{_ARG}")
@@ -159,7 +159,7 @@ def normalise(original: str) -> Normalised:
 
 class _Commands(dict[str, str]):
     def get(self, name: str, default: str = "") -> str:  # type: ignore[override]
-        return "" if name in _LATEX_SILENT else _LATEX.get(name, f" {name}")
+        return "" if _LATEX_SILENT.fullmatch(name) else _LATEX.get(name, f" {name}")
 
 
 class _Small(dict[str, str]):
