@@ -13,7 +13,16 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from viva.study.cards import Card, Rating, Review
-from viva.study.schedule import LEARNING_STEPS, Horizon, effective_due, intervals, is_due, rebuild, review_card, to_fsrs
+from viva.study.schedule import (
+    LEARNING_STEPS,
+    Horizon,
+    effective_due,
+    intervals,
+    is_due,
+    rebuild,
+    review_card,
+    to_fsrs,
+)
 from viva.study.settings import StudySettings
 
 NOW = datetime(2026, 3, 10, 12, tzinfo=UTC)

@@ -57,15 +57,18 @@ const opened = performance.now();
 const left = (): number => (limit === null ? Infinity : limit - (performance.now() - opened) / 1000);
 let speaking: number | null = null;
 let spoken = 0;
+function showClocks(): void {
+  clock.textContent = show(limit === null ? seconds : Math.max(0, left()));
+  clock.classList.toggle("late", left() < 60);
+  const now = speaking === null ? 0 : (performance.now() - speaking) / 1000;
+  form.querySelector("#spoken-clock")!.textContent = show(spoken + now);
+}
 setInterval(() => {
   if (document.visibilityState === "visible") seconds += 1;
-  if (limit !== null) {
-    clock.textContent = show(Math.max(0, left()));
-    clock.classList.toggle("late", left() < 60);
-    if (left() <= 0 && !handedIn) void timeIsUp();
-  } else clock.textContent = show(seconds);
-  if (speaking !== null) form.querySelector("#spoken-clock")!.textContent = show(spoken + (performance.now() - speaking) / 1000);
+  showClocks();
+  if (left() <= 0 && !handedIn) void timeIsUp();
 }, 1000);
+showClocks();
 const speak = form.querySelector<HTMLButtonElement>("[data-spoken]")!;
 function toggleSpeaking(): void {
   if (speaking === null) speaking = performance.now();
@@ -73,6 +76,7 @@ function toggleSpeaking(): void {
     spoken += (performance.now() - speaking) / 1000;
     speaking = null;
   }
+  showClocks();
   speak.firstChild!.textContent = speaking === null ? t("이어서 말하기", "Go on speaking") : t("멈추기", "Pause");
 }
 speak.addEventListener("click", toggleSpeaking);

@@ -1,4 +1,4 @@
-/** The reveal: Enter takes the suggested rating, a click on a mark shows its words, handwriting replays. */
+/** The reveal: Enter takes the suggested rating, handwriting replays. */
 import { mountReplay } from "../ink-replay";
 import type { Ink } from "../ink-model";
 

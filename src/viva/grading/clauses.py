@@ -205,8 +205,15 @@ def _denied_korean(tokens: Sequence[Token], at: int, segment: Sequence[int]) -> 
         start = back
         while start > 0 and segment[start - 1] == segment[at] and tokens[start - 1].kind != "break":
             start -= 1
-            denied.add(start)
+            if not _is_topic(tokens, start):
+                denied.add(start)
     return denied
+
+
+def _is_topic(tokens: Sequence[Token], at: int) -> bool:
+    """Whether a topic or possessor (…는, …의) stands at ``at``: what is spoken of is not what is denied."""
+    following = tokens[at + 1] if at + 1 < len(tokens) else None
+    return following is not None and (following.tag == "JKG" or (following.tag == "JX" and following.key in ("은", "는")))
 
 
 def _denied_english(tokens: Sequence[Token], at: int, segment: Sequence[int], spans: Sequence[Span]) -> set[int]:

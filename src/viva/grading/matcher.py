@@ -22,6 +22,8 @@ SLACK = 4
 """How many words may stand between the words of one wording."""
 STRICT_GAP = 3
 """How far apart, in tokens, the words of a strict wording may follow each other."""
+ANCHORS, CROWD = 200, 12
+"""How many places of a cue are looked at in an answer, and how many of one idea in a sentence: bounds, not rules."""
 REACH = 60
 """How many tokens the ideas of a cue may lie apart."""
 
@@ -276,36 +278,39 @@ def best_windows(matching: Matching, cue: Cue, *, one_segment: bool = False) -> 
         hits = [tuple(hit._replace(contrary=False) for hit in of_idea) for of_idea in hits]
     if sum(map(bool, hits)) < min(cue.half, cue.needed):
         return []
-    anchors = sorted({hit for of_idea in hits for hit in of_idea})[:600]
+    scope = reading.segment if one_segment else reading.sentence
+    grouped = [_by_scope(of_idea, scope) for of_idea in hits]
+    anchors = sorted({hit for of_idea in hits for hit in of_idea})
     windows: dict[tuple[int, int], Found] = {}
-    for anchor in anchors:
+    for anchor in anchors[:: 1 + len(anchors) // ANCHORS]:
         chosen: list[Hit | None] = []
-        for of_idea in hits:
-            near = [hit for hit in of_idea if _together(reading, anchor, hit, one_segment)]
-            chosen.append(min(near, key=lambda hit: (hit.contrary, _distance((hit.first, hit.last), anchor.first, anchor.last), hit)) if near else None)
+        for of_idea in grouped:
+            here = scope[anchor.first]
+            near = of_idea.get(here, ()) if one_segment else (*of_idea.get(here, ()), *of_idea.get(here + 1, ()))
+            near = tuple(hit for hit in near if abs(hit.first - anchor.first) <= REACH)
+            chosen.append(min(near, key=lambda hit: _preference(hit, anchor)) if near else None)
         present = [hit for hit in chosen if hit is not None]
         if not present:
             continue
         first, last = min(hit.first for hit in present), max(hit.last for hit in present)
-        if reading.sentence[last] - reading.sentence[first] > 1 or last - first > 2 * REACH:
+        if scope[last] - scope[first] > (0 if one_segment else 1):
             continue
-        if one_segment and not _one_segment(reading, first, last):
-            continue
-        found = Found(cue, tuple(chosen), first, last)
-        windows.setdefault((first, last), found)
+        windows.setdefault((first, last), Found(cue, tuple(chosen), first, last))
     return sorted(windows.values(), key=lambda f: (-f.straight, -f.contrary, f.width, f.first))
 
 
-def _together(reading: Reading, anchor: Hit, hit: Hit, one_segment: bool) -> bool:
-    """``hit`` begins no earlier than the anchor's sentence and ends at most one later (or shares its segment)."""
-    if one_segment:
-        return _one_segment(reading, min(anchor.first, hit.first), max(anchor.last, hit.last))
-    ahead = reading.sentence[hit.first] - reading.sentence[anchor.first]
-    return 0 <= ahead <= 1 and abs(hit.first - anchor.first) <= REACH
+def _by_scope(hits: Sequence[Hit], scope: Sequence[int]) -> dict[int, tuple[Hit, ...]]:
+    """The hits of each sentence or segment, at most :data:`CROWD` of each (repeating a word adds nothing)."""
+    groups: dict[int, list[Hit]] = {}
+    for hit in hits:
+        group = groups.setdefault(scope[hit.first], [])
+        if len(group) < CROWD:
+            group.append(hit)
+    return {number: tuple(group) for number, group in groups.items()}
 
 
-def _one_segment(reading: Reading, first: int, last: int) -> bool:
-    return reading.segment[first] == reading.segment[last]
+def _preference(hit: Hit, anchor: Hit) -> tuple[bool, int, Hit]:
+    return hit.contrary, _distance((hit.first, hit.last), anchor.first, anchor.last), hit
 
 
 def fullest(matching: Matching, cues: Sequence[Cue]) -> list[Found]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from functools import lru_cache
 
 from sqlalchemy import ColumnElement, Connection, Table, and_, exists, or_, select
 
@@ -10,6 +11,7 @@ from viva.store.clock import after, new_id
 from viva.store.tables import RETRACTABLE, attempts, grades, retractions
 
 
+@lru_cache
 def effective(table: Table) -> ColumnElement[bool]:
     """The condition that a row of ``table`` counts: it was never taken back, or was brought back since."""
     taken, later = retractions.alias("taken"), retractions.alias("later")

@@ -1,6 +1,6 @@
 """The days ahead, until the interview: what comes up on each, how many new questions to meet, and whether it all fits.
 
-Up to 2,000 questions the plan plays the days through as if every answer were rated *good*, so a question counts on every
+Up to 500 questions the plan plays the days through as if every answer were rated *good*, so a question counts on every
 day on which it would come up. Above that it counts each question once, on the day it is due now.
 """
 
@@ -19,7 +19,7 @@ from viva.study.settings import StudySettings, final_stretch
 
 DAYS_WITHOUT_INTERVIEW = 30
 MOST_DAYS = 366
-MOST_PROJECTED = 2000
+MOST_PROJECTED = 500
 _DAY = timedelta(days=1)
 _STEPS_A_DAY = 8
 """More than the learning steps of one day; a guard, so that no setting of FSRS can hold the projection up."""

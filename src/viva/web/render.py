@@ -47,9 +47,17 @@ def state(request: Request) -> AppState:
     return request.app.state.viva  # type: ignore[no-any-return]
 
 
+def settings_of(request: Request) -> dict[str, Any]:
+    """The learner's settings, read once a request."""
+    kept: dict[str, Any] | None = getattr(request.state, "settings", None)
+    if kept is None:
+        kept = request.state.settings = state(request).learner.settings()
+    return kept
+
+
 def language_of(request: Request) -> Language:
     """The learner's language; before one is chosen, what the browser asks for."""
-    chosen = state(request).learner.settings().get("language")
+    chosen = settings_of(request).get("language")
     if chosen:
         return parse_language(str(chosen))
     accepts = request.headers.get("accept-language", "ko").lower()
@@ -60,7 +68,7 @@ def language_of(request: Request) -> Language:
 def page(request: Request, template: str, status: int = 200, **values: Any) -> HTMLResponse:
     """``template`` as a page, with everything that the frame needs."""
     viva = state(request)
-    settings = viva.learner.settings()
+    settings = settings_of(request)
     language = values.pop("language", None) or language_of(request)
     html = _environment.get_template(template).render(
         {

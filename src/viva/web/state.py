@@ -6,6 +6,7 @@ import logging
 import threading
 import time
 from datetime import UTC, datetime, timedelta
+from functools import cached_property
 from pathlib import Path
 
 from viva.bank import Bank, Problem, load_bank
@@ -35,7 +36,7 @@ class AppState:
         self._looked_at = 0.0
         self._search: SearchIndex | None = None
 
-    @property
+    @cached_property
     def learner(self) -> Learner:
         return self.store.learner()
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from viva.bank import Question, load_pack
-from viva.exchange.learner import LearnerDocument, PackDocument, dump, parse
 from viva.exchange import write_pack
+from viva.exchange.learner import LearnerDocument, PackDocument, dump, parse
 from viva.store import Learner
 from viva.web.state import now, pack_folders
 

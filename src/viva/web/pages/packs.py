@@ -13,7 +13,6 @@ from fastapi.responses import HTMLResponse, RedirectResponse, Response
 
 from viva.bank import load_pack
 from viva.exchange import ImportFailed, ImportReport, build_pack, pack_topics, read_list, write_pack
-
 from viva.language import Language, Text
 from viva.web.render import language_of, page, state
 from viva.web.state import AppState, pack_folders

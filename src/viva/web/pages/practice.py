@@ -222,7 +222,8 @@ def save_answer(
         session=session.id if session else None,
         grade=viva.grade(key, text, language) if way == "text" else blank_grade(viva.bank[key]),
     )  # fmt: skip
-    learner.delete_draft(key, language)
+    if learner.draft(key, language) is not None:
+        learner.delete_draft(key, language)
     return attempt
 
 
