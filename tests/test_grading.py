@@ -226,7 +226,7 @@ def test_regrading_a_copy_can_lift_or_keep_the_limit() -> None:
 
 def test_a_blank_grade_misses_everything_and_can_be_marked_by_hand() -> None:
     blank = blank_grade(QUESTION)
-    assert blank == Grade(0.0, blank.points, grader="learner")
+    assert blank == Grade(0.0, blank.points, grader="unmarked")
     assert {mark.status for mark in blank.points} == {"missed"}
     assert regrade(QUESTION, blank, {"dead": "made"}).score == pytest.approx(1 / 6, abs=1e-3)
 
@@ -252,7 +252,7 @@ def test_an_imported_sentence_is_matched_by_most_of_its_content_words() -> None:
         return grade(imported, answer, "ko").points[0].status
 
     assert status("드랍아웃은 학습할 때 뉴런을 랜덤하게 끄는 정규화로, 과적합을 감소시켜요.") == "made"
-    assert status("학습할 때 뉴런을 무작위로 끄는 방법이에요.") == "partly"
+    assert status("드롭아웃은 학습할 때 뉴런을 무작위로 끄는 방법이에요.") == "partly"
     assert status("배치마다 평균과 분산을 맞추는 방법이에요.") == "missed"
 
 

@@ -16,7 +16,7 @@ from pathlib import Path
 
 from viva.bank.loader import BUILT_IN_FOLDER, BankError, Problem, load_pack, read_question
 from viva.bank.markup import formulas
-from viva.bank.schema import BUILT_IN, Question
+from viva.bank.schema import BUILT_IN, Misconception, Point, Question
 from viva.language import LANGUAGES, Text
 
 SEED_QUESTIONS = 70
@@ -74,7 +74,8 @@ def check_question(question: Question, path: Path, *, known: set[str], complete:
             wrong("claims:", "has no claim; every answer rests on a run, a definition or an opinion")
         if not 2 <= len(question.follow_ups) <= 4:
             wrong("follow_ups:", f"has {len(question.follow_ups)} follow-ups; 2 to 4 are asked")
-    for entry in (*question.points, *question.misconceptions):
+    entries: tuple[Point | Misconception, ...] = (*question.points, *question.misconceptions)
+    for entry in entries:
         missing = [language for language in LANGUAGES if complete and not entry.cues.get(language)]
         if missing or not entry.cues:
             wrong(f"id: {entry.id}", f"'{entry.id}' has no cues" + "".join(f" in '{language}'" for language in missing))
@@ -131,9 +132,9 @@ def _texts(question: Question) -> Iterator[tuple[str, Text]]:
     yield "the question:question:", question.question
     for point in question.points:
         yield f"the point '{point.id}':id: {point.id}", point.text
-    for entry in question.misconceptions:
-        yield f"the misconception '{entry.id}':id: {entry.id}", entry.text
-        yield f"the correction of '{entry.id}':id: {entry.id}", entry.correction
+    for wrong in question.misconceptions:
+        yield f"the misconception '{wrong.id}':id: {wrong.id}", wrong.text
+        yield f"the correction of '{wrong.id}':id: {wrong.id}", wrong.correction
     for claim in question.claims:
         yield f"the claim '{claim.id}':id: {claim.id}", claim.text
     for follow_up in question.follow_ups:

@@ -207,7 +207,7 @@ def _refuse_aliases(path: Path, front: str) -> None:
     """Aliases allow a small file to unfold into gigabytes; questions have no use for them."""
     for event in yaml.parse(front, Loader=_Loader):
         if isinstance(event, yaml.AliasEvent):
-            raise BankError([Problem(path, event.start_mark.line + 2, "YAML aliases ('*name') are not allowed here")])
+            raise BankError([Problem(path, (event.start_mark.line if event.start_mark else 0) + 2, "YAML aliases ('*name') are not allowed here")])
 
 
 def _answer_sections(path: Path, body: str, first_line: int) -> dict[str, str]:

@@ -112,12 +112,13 @@ class Question(_Frozen):
     @model_validator(mode="after")
     def _ids_are_unique_and_known(self) -> Question:
         for name in ("points", "misconceptions", "claims"):
-            ids = [entry.id for entry in getattr(self, name)]
+            ids = [part.id for part in getattr(self, name)]
             twice = sorted({i for i in ids if ids.count(i) > 1})
             if twice:
                 raise ValueError(f"{name}: the id '{twice[0]}' is used twice")
         known = {claim.id for claim in self.claims}
-        for entry in (*self.points, *self.misconceptions):
+        entries: tuple[Point | Misconception, ...] = (*self.points, *self.misconceptions)
+        for entry in entries:
             if entry.claim is not None and entry.claim not in known:
                 raise ValueError(f"'{entry.id}' names the claim '{entry.claim}', which this question does not have")
         return self

@@ -192,6 +192,8 @@ def _content(reading: Reading) -> int:
 def _rows(reading: Reading, mode: Mode) -> list[list[tuple[int, Element]]]:
     """The elements of a wording: once with multi-word terms as one element, once word by word."""
     wanted = [at for at, token in enumerate(reading.tokens) if token.kind == "content" or (mode == "strict" and _counts(token))]
+    if not wanted:  # a light verb (보지 않), then a bare negation (없), then any small word (on)
+        wanted = [at for at, token in enumerate(reading.tokens) if token.kind == "glue" and token.tag in ("VV", "VA", "NNG", "NNB", "MAG")]
     if not wanted:
         wanted = [at for at, token in enumerate(reading.tokens) if token.kind == "negation"]
     if not wanted:

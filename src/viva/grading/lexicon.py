@@ -69,7 +69,7 @@ def concepts(text: str, tokens: Sequence[Token]) -> tuple[Span, ...]:
             spans.add(Span(*inside, "term:" + hit.term))
     table = synonyms()
     for at, token in enumerate(tokens):
-        if token.kind not in ("content", "glue") or token.tag[0] in "JE":
+        if token.kind not in ("content", "glue", "relation") or token.tag[0] in "JE":
             continue
         for key in table.groups.get(token.key, ()):
             spans.add(Span(at, at, key))

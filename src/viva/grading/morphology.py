@@ -68,10 +68,11 @@ _GLUE_EN = words(
 )
 _NEGATION_EN = words("not no never without cannot neither nor none nothing hardly barely")
 _STOP_KO = words(
-    "것 거 수 때 등 데 줄 뿐 바 중 경우 하 되 있 이 그 저 이런 그런 어떤 대하 위하 통하 우리 즉 그리고 또 또는 및 "
+    "것 경우 하 되 있 이 그 저 이런 그런 어떤 대하 위하 통하 우리 즉 그리고 또 또는 및 "
     "왜냐하면 좀 매우 아주 너무 정말 더 가장 그래서 따라서 그러면 그러므로 하지만 그러나 그런데 반면 보 주 나 제 내 우선 먼저 "
-    "여기 거기 이것 그것 이렇 그렇 어떻 말하 부르 때문 이유 사용 쓰 이용 정도 점 쪽 씩 채 대로 만큼"
+    "여기 거기 이것 그것 이렇 그렇 어떻 말하 부르 때문 이유 사용 쓰 이용 정도"
 )
+_BOUND_KO = words("것 거 수 때 등 데 줄 뿐 바 중 점 쪽 씩 채 대로 만큼 때문")  # bound nouns (NNB); 줄 is also a verb
 _NEGATION_KO = {("않", "VX"), ("않", "VV"), ("못하", "VX"), ("못", "MAG"), ("안", "MAG"), ("없", "VA"), ("없이", "MAG"), ("아니", "VCN"), ("말", "VX"), ("없애", "VV")}
 _PREDICATES_KO = ("VV", "VA", "VCP", "VCN", "XSV", "XSA", "VX")
 
@@ -134,7 +135,7 @@ def _korean(text: str) -> list[Token]:
         tag = tag.split("-")[0]
         if (form, tag) in _NEGATION_KO:
             kind: Kind = "negation"
-        elif tag[0] in "JE" or tag in ("XSV", "XSA", "XSM", "VCP", "VX", "XPN", "MAJ", "IC") or form in _STOP_KO:
+        elif tag[0] in "JE" or tag in ("XSV", "XSA", "XSM", "VCP", "VX", "XPN", "MAJ", "IC") or form in _STOP_KO or (tag in ("NNB", "NNG") and form in _BOUND_KO):
             kind = "glue"
         else:
             kind = "content"

@@ -44,7 +44,8 @@ WEEKDAYS = {"ko": "월화수목금토일", "en": ("Mon", "Tue", "Wed", "Thu", "F
 
 
 def state(request: Request) -> AppState:
-    return request.app.state.viva  # type: ignore[no-any-return]
+    viva: AppState = request.app.state.viva
+    return viva
 
 
 def settings_of(request: Request) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Form, HTTPException, Request
@@ -27,7 +28,7 @@ def outline(request: Request, q: str = "") -> HTMLResponse:
     viva = state(request)
     cards = viva.learner.cards()
     found = viva.search.find(q[:200], language_of(request)) if q.strip() else None
-    topics = []
+    topics: list[dict[str, Any]] = []
     for topic in viva.bank.topics:
         questions = viva.bank.by_topic.get(topic.id, ())
         shown = [question for question in questions if found is None or question.key in found]
@@ -52,7 +53,7 @@ def question_page(request: Request, key: str) -> HTMLResponse:
     return page(
         request, "question.html", tab="outline", question=question, topic=viva.bank.topic(question.topic),
         attempts=[(attempt, desk.grade_of(attempt, question)) for attempt in attempts], mine=mine,
-        versions=[(old, word_diff(old.text, new.text)) for new, old in zip(mine, mine[1:], strict=False)][:20],
+        versions=[(old, word_diff(old.text, new.text)) for new, old in pairwise(mine)][:20],
         card=card, due=effective_due(card, desk.study_settings(learner), now()) if card else None,
         neighbours=_neighbours(viva.bank.keys, key), editable=question.pack != BUILT_IN,
     )  # fmt: skip

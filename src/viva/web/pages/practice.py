@@ -6,7 +6,7 @@ import json
 import random
 import uuid
 from datetime import date
-from typing import Annotated, Any
+from typing import Annotated, Any, cast, get_args
 
 from fastapi import APIRouter, Form, HTTPException, Request
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
@@ -16,6 +16,7 @@ from viva.exchange.ink import Ink
 from viva.grading import blank_grade
 from viva.language import Text, parse_language
 from viva.store import Learner, Session
+from viva.store.records import Way
 from viva.study.plan import plan_days
 from viva.study.queue import MODES, build_queue
 from viva.web import desk
@@ -206,7 +207,7 @@ def save_answer(
     language = language_of(request)
     if key not in viva.bank:
         raise HTTPException(404, desk.no_question(language, key))
-    if way not in ("text", "ink", "spoken"):
+    if way not in get_args(Way):
         raise HTTPException(422, f"way: '{way}' is not one of text, ink, spoken")
     if len(text) > MAX_ANSWER_CHARACTERS:
         raise HTTPException(413, Text(ko=f"답이 {len(text):,}자입니다. {MAX_ANSWER_CHARACTERS:,}자까지 쓸 수 있습니다.", en=f"The answer has {len(text):,} characters; up to {MAX_ANSWER_CHARACTERS:,} are kept.").get(language))
@@ -218,7 +219,7 @@ def save_answer(
         raise HTTPException(422, first) from None
     learner = viva.learner
     learner.add_attempt(
-        id=attempt, question=key, language=language, way=way, text=text, ink=strokes, seconds=seconds,
+        id=attempt, question=key, language=language, way=cast(Way, way), text=text, ink=strokes, seconds=seconds,
         session=session.id if session else None,
         grade=viva.grade(key, text, language) if way == "text" else blank_grade(viva.bank[key]),
     )  # fmt: skip
