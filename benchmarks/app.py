@@ -194,7 +194,7 @@ def build_large(home: Path, questions: int, reviews: int) -> None:
             id=f"q{n:05d}", seed=n + 1, topic=f"topic-{n % 50}", pack="large", question=Text(ko=f"{n}번째 방법은 왜 학습을 안정시키나요?", en=f"Why does method {n} stabilise training?"),
             points=tuple(Point(id=f"p{k}", text=Text(ko=f"분산을 {k}배로 줄인다", en=f"It divides the variance by {k}"), cues=Cues(ko=(f"분산 + {k}배 + 줄이",), en=(f"variance + divides + {k}",))) for k in range(1, 5)),
             answer=Text(ko=f"방법 {n}은 분산을 줄여 학습을 안정시킵니다.", en=f"Method {n} reduces the variance, which stabilises training."),
-        )  # fmt: skip
+        )
         for n in range(questions)
     ]
     write_pack(home / "packs" / "large", Text(ko="큰 팩", en="Large pack"), topics, entries)

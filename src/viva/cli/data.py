@@ -105,12 +105,17 @@ def backup_command(file: Path | None, listing: bool) -> None:
 @click.argument("file", type=click.Path(path_type=Path))
 @click.option("--yes", is_flag=True, help=say("묻지 않기", "do not ask"))
 def restore_command(file: Path, yes: bool) -> None:
-    from viva.store import Store
+    from viva.store import DamagedError, Store, backups
+    from viva.store.database import Database
 
-    with Store.open() as store:
-        if not yes:
-            click.confirm(say("지금 데이터를 {file}의 것으로 바꿀까요? 지금 것은 따로 남겨 둡니다.", "Replace the present data with {file}? The present data is kept aside.", file=file), abort=True)
-        aside = store.restore(file)
+    if not yes:
+        click.confirm(say("지금 데이터를 {file}의 것으로 바꿀까요? 지금 것은 따로 남겨 둡니다.", "Replace the present data with {file}? The present data is kept aside.", file=file), abort=True)
+    try:
+        with Store.open() as store:
+            aside = store.restore(file)
+    except DamagedError:
+        # The database that is being replaced may be the broken one; a broken backup is refused again here.
+        aside = backups.restore(Database(), file.expanduser().absolute())
     click.echo(say("되돌렸습니다. 그전 데이터: {aside}", "Restored. The data before is in {aside}.", aside=aside))
 
 

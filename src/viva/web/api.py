@@ -123,7 +123,7 @@ def rating(request: Request, attempt_id: str, value: Annotated[int, Body(embed=T
     found = learner.attempt(attempt_id)
     if found is None:
         raise HTTPException(404, "There is no such answer.")
-    _, card = learner.add_review(found.question, Rating(value), found.id, at=now())
+    _, card = learner.add_review(found.question, Rating(value), found.id)
     return {"question": card.question, "due": card.due.isoformat(), "state": card.state}
 
 

@@ -100,9 +100,10 @@ def grade_of(attempt: Attempt, question: Question) -> Grade:
 
 def set_interview(learner: Learner, day: date | None, today: date) -> None:
     """Sets or clears the interview's date and remembers when preparing for it began."""
-    if day is not None and learner.settings().get("interview") != day.isoformat():
-        learner.set_setting("begun", today.isoformat())
-    learner.set_setting("interview", day.isoformat() if day else None, Text(ko="면접일 바꾸기", en="change of the interview date"))
+    values = {"interview": day.isoformat() if day else None}
+    if day is not None and learner.settings().get("interview") != values["interview"]:
+        values["begun"] = today.isoformat()
+    learner.set_settings(values, Text(ko="면접일 바꾸기", en="change of the interview date"))
 
 
 def attempts_in(session: Session, learner: Learner) -> dict[str, Attempt]:

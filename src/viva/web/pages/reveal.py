@@ -82,7 +82,7 @@ def overrule(
 def rate(request: Request, attempt_id: str, rating: Annotated[int, Form(ge=1, le=4)]) -> Response:
     learner = state(request).learner
     attempt, _ = _attempt(request, attempt_id)
-    learner.add_review(attempt.question, Rating(rating), attempt.id, at=now())
+    learner.add_review(attempt.question, Rating(rating), attempt.id)
     session = learner.session(attempt.session) if attempt.session else None
     if session is None or session.mode == "one":
         return RedirectResponse(f"/attempts/{attempt.id}?done=rate" if session else "/practice?done=rate", 303)

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from datetime import date
-from typing import Annotated
+from typing import Annotated, Any
 
 from fastapi import APIRouter, File, Form, HTTPException, Request, UploadFile
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
 
 from viva.exchange.learner import LearnerDocumentError
-from viva.language import parse_language
+from viva.language import Text, parse_language
 from viva.web import desk, transfer
 from viva.web.render import language_of, page, state
 from viva.web.state import now
@@ -41,16 +41,19 @@ def save_settings(
         day = desk.parse_interview(interview) if interview.strip() else None
     except ValueError as error:
         raise HTTPException(422, str(error)) from None
-    wanted = {
+    wanted: dict[str, Any] = {
         "language": parse_language(language), "new_per_day": new_per_day,
         "retention": retention / 100, "theme": theme if theme in THEMES else "auto",
     }  # fmt: skip
     before = {"new_per_day": desk.NEW_PER_DAY, "retention": desk.RETENTION, "theme": "auto", **learner.settings()}
-    for name, value in wanted.items():
-        if before.get(name) != value:
-            learner.set_setting(name, value)
-    if (day.isoformat() if day else None) != before.get("interview"):
-        desk.set_interview(learner, day, date.today())
+    wanted = {name: value for name, value in wanted.items() if before.get(name) != value}
+    chosen_day = day.isoformat() if day else None
+    if chosen_day != before.get("interview"):
+        wanted["interview"] = chosen_day
+        if day is not None:
+            wanted["begun"] = date.today().isoformat()
+    if wanted:
+        learner.set_settings(wanted, Text(ko="설정 바꾸기", en="change of the settings"))
     return RedirectResponse("/settings?saved=1&done=settings", 303)
 
 
