@@ -27,8 +27,10 @@ def test_a_closed_tab_loses_no_word(app: Any, chromium: Any) -> None:
 
 def test_a_draft_typed_here_is_there_on_another_device(app: Any, chromium: Any) -> None:
     with at_the_browser(app, chromium, "en") as learner:
+        learner.page.clock.install()
         learner.ask()
         learner.page.fill("textarea", "The sigmoid saturates.")
+        learner.page.clock.run_for(2500)
         learner.until("() => document.querySelector('#saved').textContent === 'Saved'")
         with at_the_browser(app, chromium, "en") as tablet:
             tablet.open(learner.path())
@@ -38,8 +40,10 @@ def test_a_draft_typed_here_is_there_on_another_device(app: Any, chromium: Any) 
 
 def test_an_answer_handed_in_leaves_no_draft(app: Any, chromium: Any) -> None:
     with at_the_browser(app, chromium, "en") as learner:
+        learner.page.clock.install()
         learner.ask()
         learner.page.fill("textarea", OWN_WORDS["en"])
+        learner.page.clock.run_for(2500)
         learner.until("() => document.querySelector('#saved').textContent === 'Saved'")
         learner.hand_in()
         learner.ask()

@@ -227,9 +227,10 @@ def test_a_draft_of_strokes_survives_a_reload(app: Any, chromium: Any) -> None:
 
 def test_a_draft_of_strokes_reaches_the_server_for_another_device(app: Any, chromium: Any) -> None:
     with at_the_browser(app, chromium, "ko") as learner:
+        learner.page.clock.install()
         pen = begin(learner)
         pen.stroke(40, 60)
-        learner.see("#saved", "저장했습니다")
+        learner.page.clock.run_for(2500)
         learner.until("() => document.querySelector('#saved').textContent === '저장했습니다'")
         with at_the_browser(app, chromium, "ko") as tablet:
             tablet.open(learner.path())

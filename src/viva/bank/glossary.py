@@ -112,7 +112,7 @@ class Glossary:
         return tuple(seen.values())
 
     def _find_latin(self, text: str) -> Iterator[Found]:
-        words = [(match.start(), match.end(), match[0].lower()) for match in _WORD.finditer(text)]
+        words = [(match.start(), match.end(), match[0].lower().replace("×", "x")) for match in _WORD.finditer(text)]
         for first, (start, _, _) in enumerate(words):
             joined = ""
             for last in range(first, min(first + _LONGEST, len(words))):
@@ -148,7 +148,7 @@ class Glossary:
 
 
 _HANGUL = re.compile(r"[가-힣]")
-_WORD = re.compile(r"[A-Za-z0-9Α-Ωα-ω]+(?:'(?=[A-Za-z]{2}))?")
+_WORD = re.compile(r"[A-Za-z0-9×Α-Ωα-ω]+(?:'(?=[A-Za-z]{2}))?")
 _GAP = re.compile(r"[ \t\n]?[-–/_. \t]?[ \t\n]?")
 
 
@@ -157,7 +157,7 @@ def _tight(name: str) -> str:
 
 
 def _joined(words: list[str]) -> str:
-    return "".join(words)
+    return "".join(words).replace("×", "x")
 
 
 def _singular(joined: str) -> str:

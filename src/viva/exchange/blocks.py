@@ -10,6 +10,7 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from functools import lru_cache
+from itertools import islice
 
 from markdown_it import MarkdownIt
 from markdown_it.token import Token
@@ -143,7 +144,9 @@ def _parse(lines: list[Line]) -> list[Block]:
             continue
         own = _trimmed(lines[token.map[0] : token.map[1]])
         if token.type == "heading_open":
-            words = re.sub(r"\s*\{#[^}]*\}\s*$", "", tokens[at + 1].content)
+            words = tokens[at + 1].content.strip()
+            if words.endswith("}") and "{#" in words:  # an anchor that some tools write behind a heading
+                words = words[: words.rindex("{#")].rstrip()
             found.append(Block("heading", own, words, level=int(token.tag[1])))
         elif token.type == "paragraph_open":
             found.append(Block("paragraph", own))
@@ -162,7 +165,7 @@ def _parse(lines: list[Line]) -> list[Block]:
 
 def _items(tokens: list[Token], start: int, lines: list[Line]) -> list[Item]:
     items = []
-    for token in tokens[start + 1 :]:
+    for token in islice(tokens, start + 1, None):
         if token.level == 0:
             break
         if token.type != "list_item_open" or token.level != 1 or token.map is None:

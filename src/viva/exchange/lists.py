@@ -65,12 +65,12 @@ def detect(name: str, lines: list[str]) -> Kind:
     suffix = Path(name).suffix.lower()
     if suffix in _SUFFIXES:
         return _SUFFIXES[suffix]
-    written = [line for line in lines[:5000] if line.strip()]
+    written = [text[:400] for line in lines[:5000] if (text := line.strip())]
     if _has_markdown(written):
         return "markdown"
     if suffix in _MARKDOWN_SUFFIXES:
         # A page pasted into a Markdown file keeps its own bullets, which Markdown would read as one long paragraph.
-        pasted = sum(1 for line in written if re.match(r"\s*[•●▪◦‣·ㆍ]", line))
+        pasted = sum(1 for line in written if re.match(r"[•●▪◦‣·ㆍ]", line))
         return "plain" if pasted else "markdown"
     tabbed = sum(1 for line in written if re.match(r"[^\t]+\t+[^\t]", line))
     return "tsv" if len(written) >= 2 and tabbed >= 0.8 * len(written) else "plain"
@@ -78,9 +78,9 @@ def detect(name: str, lines: list[str]) -> Kind:
 
 def _has_markdown(written: list[str]) -> bool:
     return any(
-        re.match(r" {0,3}#{1,6}\s+\S", line)
-        or re.match(r"\s*<(?:details|summary)\b", line, re.IGNORECASE)
-        or re.match(r"\s*\|?\s*:?-{3,}:?\s*\|[\s:|-]*$", line)
-        or re.match(r"\s*(?:[-*+]|\d+[.)])?\s*(?:\*\*|__)[^*_].*(?:\*\*|__)", line)
+        re.match(r"#{1,6}\s+\S", line)
+        or re.match(r"<(?:details|summary)\b", line, re.IGNORECASE)
+        or re.match(r"\|?\s*:?-{3,}:?\s*\|[\s:|-]*$", line)
+        or re.match(r"(?:(?:[-*+]|\d+[.)])\s+)?(?:\*\*|__)[^*_].*(?:\*\*|__)", line)
         for line in written
     )

@@ -19,7 +19,7 @@ _SHORT = 9  # characters that are letters or digits; '역전파' alone or 'Yes.'
 
 _BLOCK = re.compile(r"^(?P<indent>\s*)(?:[-*+]|\d{1,9}[.)])\s+(?P<text>.*)$")
 _ABBREVIATION = re.compile(
-    r"(?:\b(?:e\.g|i\.e|ex|etc|vs|cf|fig|eq|eqs|al|dr|mr|mrs|ms|prof|no|vol|sec|ch|approx|resp|w\.r\.t|a\.k\.a|st|dept|est|inc)|\b[A-Za-z]|^\s*\d{1,3}|예)\.$",
+    r"(?:\b(?:e\.g|i\.e|ex|etc|vs|cf|fig|eq|eqs|al|dr|mr|mrs|ms|prof|no|vol|sec|ch|approx|resp|w\.r\.t|a\.k\.a|st|dept|est|inc)|\b[A-Za-z]|예)\.$",
     re.IGNORECASE,
 )
 _END = re.compile(r"[.!?。？！]+[\"'”’)\]*_]*(?=\s|$)|(?<=[다요죠음함됨임까])[.!?](?=[가-힣A-Z(])|。")
@@ -60,11 +60,15 @@ def cue_of(text: str) -> str:
 
 def sentences(text: str) -> list[str]:
     """The sentences of one line or paragraph."""
-    opaque = [match.span() for match in _OPAQUE.finditer(text)]
+    opaque = iter([match.span() for match in _OPAQUE.finditer(text)] + [(len(text) + 1, len(text) + 1)])
+    shut = next(opaque)
     out, start = [], 0
     for match in _END.finditer(text):
-        end = match.end()
-        if any(a < match.start() + 1 <= b - 1 for a, b in opaque) or _ABBREVIATION.search(text[start : match.start() + 1]):
+        at, end = match.start(), match.end()
+        while shut[1] <= at + 1:
+            shut = next(opaque)
+        before = text[max(start, at - 12) : at + 1]
+        if shut[0] <= at or _ABBREVIATION.search(before) or text[start:at].strip().isdigit():
             continue
         out.append(text[start:end].strip())
         start = end

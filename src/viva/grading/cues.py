@@ -224,7 +224,7 @@ def _rows(reading: Reading, mode: Mode) -> list[list[tuple[int, Element]]]:
         else:
             covered.append((place, frozenset(singles[place])))
     literal = [(place, frozenset(singles[place])) for place in wanted]
-    return [covered] if covered == literal or not literal else [covered, literal]
+    return [row for row in ([covered] if covered == literal else [covered, literal]) if row]
 
 
 _SMALL_EN = words("a an the it its this that")

@@ -128,8 +128,8 @@ _GREEK_NAME = re.compile(rf"(?<![a-z\\])({'|'.join(sorted(_GREEK, key=len, rever
 _GREEK_KO_NAME = re.compile(rf"(?<![가-힣])({'|'.join(_GREEK_KO)})(?![고락])")
 _RATIO_KO = re.compile(r"(\d{1,6})\s?분의\s?(\d{1,6})")
 _SMALL_KO = re.compile(r"(사분의\s?일|이분의\s?일)")
-_ASCII = re.compile(r"(<=|>=|=>|-->?|->|<-|\*\*|\bsqrt\b|제곱근|루트)")
-_ASCII_TO = {"<=": "≤", ">=": "≥", "=>": "→", "->": "→", "-->": "→", "--": "-", "<-": "←", "**": "^", "sqrt": "√", "제곱근": "√", "루트": "√"}
+_ASCII = re.compile(r"(<=|>=|=>|-->?|->|<-|··|\bsqrt\b|제곱근|루트)")
+_ASCII_TO = {"<=": "≤", ">=": "≥", "=>": "→", "->": "→", "-->": "→", "--": "-", "<-": "←", "··": "^", "sqrt": "√", "제곱근": "√", "루트": "√"}
 _EXP = re.compile(r"\bexp\s?(?=\()")
 
 
