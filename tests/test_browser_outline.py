@@ -159,7 +159,7 @@ def test_a_list_is_read_kept_practised_edited_and_removed(app: Any, chromium: An
         learner.see(".lead", "Found 2 questions, 2 of them with an answer.")
         assert page.locator("ol.short li").all_inner_texts() == ["What does momentum do?", "Why does Adam divide by the second moment?"]
         assert page.locator("table.lines th").all_inner_texts() == ["3"]
-        assert page.locator("table.lines td").first.inner_text().startswith("A line that belongs to nothing")
+        assert page.locator("table.lines td").first.inner_text().endswith("“A line that belongs to nothing.”")
         page.fill("input[name=title]", "My optimisers")
         page.click("form.stack button.go")
         page.wait_for_url("**/outline?*")
@@ -296,8 +296,9 @@ def test_everything_moves_to_another_computer_in_one_file(app: Any, another_app:
         learner.open("/settings")
         with page.expect_download() as download:
             page.click("a:has-text('내려받기')")
-        file = Path(download.value.path())
         assert download.value.suggested_filename.endswith(".json")
+        file = tmp_path / "taken along.json"
+        download.value.save_as(file)
         assert json.loads(file.read_text(encoding="utf-8"))
         stats = learner.api("/stats")
     with at_the_browser(another_app, chromium, None) as fresh:

@@ -27,38 +27,52 @@ def plain(text: str) -> str:
     return re.sub(r"\$+([^$]+)\$+", r"\1", text)
 
 
+def _grid() -> Table:
+    """A sign and a text that wraps beside it."""
+    grid = Table.grid(padding=(0, 1, 0, 0))
+    grid.add_column(width=2, justify="right")
+    grid.add_column()
+    return grid
+
+
 def print_question(question: Question, language: Language) -> None:
     console.print()
     console.print(Styled(plain(question.question.get(language)), style="bold"))
     console.print()
 
 
-def print_answer(question: Question, language: Language) -> None:
+def print_answer(question: Question, language: Language, *, points: bool = True) -> None:
     if question.answer is not None:
         console.print(Padding(Styled(plain(question.answer.get(language))), (0, 2)))
         console.print()
-    for point in question.points:
-        console.print(Styled(f"  · {plain(point.text.get(language))}"))
+    listed = _grid()
+    for point in question.points if points else ():
+        listed.add_row("·", plain(point.text.get(language)))
+    console.print(listed)
     if question.misconceptions:
         console.print()
         console.print(Styled(say("많이들 이렇게 말하지만", "What people often say"), style="bold"))
+        wrongs = _grid()
         for wrong in question.misconceptions:
-            console.print(Styled(f"  ✗ {plain(wrong.text.get(language))}", style="red"))
-            console.print(Styled(f"    {plain(wrong.correction.get(language))}"))
+            wrongs.add_row(Styled("✗", "red"), Styled(plain(wrong.text.get(language)), "red"))
+            wrongs.add_row("", plain(wrong.correction.get(language)))
+        console.print(wrongs)
     console.print()
 
 
 def print_grade(question: Question, given: Grade, language: Language) -> None:
     texts = {point.id: plain(point.text.get(language)) for point in question.points}
+    marks = _grid()
     for mark in given.points:
         sign, colour = SIGNS[mark.status]
-        console.print(Styled.assemble((f" {sign} ", colour), texts.get(mark.id, mark.id)))
+        marks.add_row(Styled(sign, colour), texts.get(mark.id, mark.id))
         if mark.quote:
-            console.print(Styled(f"     “{' '.join(mark.quote.split())}”", style="bright_black"))
+            marks.add_row("", Styled(f"“{' '.join(mark.quote.split())}”", "bright_black"))
     wrongs = {wrong.id: wrong for wrong in question.misconceptions}
     for found in given.misconceptions:
-        console.print(Styled.assemble((" ⇄ ", "red"), plain(wrongs[found.id].correction.get(language))))
-        console.print(Styled(f"     “{' '.join(found.quote.split())}”", style="bright_black"))
+        marks.add_row(Styled("⇄", "red"), plain(wrongs[found.id].correction.get(language)))
+        marks.add_row("", Styled(f"“{' '.join(found.quote.split())}”", "bright_black"))
+    console.print(marks)
     if given.copied:
         console.print(Styled(say("모범 답안을 거의 그대로 옮긴 답입니다.", "This is the model answer almost word for word."), style="yellow"))
     console.print()
@@ -71,12 +85,15 @@ def print_stats(stats: Stats, language: Language) -> None:
         say("답 {a} · 복습 {r} · {m}분 · 이어진 날 {s} · 기억한 비율 {t}", "{a} answers · {r} reviews · {m} min · {s} days in a row · remembered {t}",
             a=stats.answers, r=stats.reviews, m=round(stats.seconds / 60), s=stats.streak, t=retention)
     )  # fmt: skip
-    ahead = Table(box=None, pad_edge=False, title_justify="left", title=say("앞으로", "Ahead") if stats.days_left is None else say("면접까지 {n}일", "{n} days to the interview", n=stats.days_left))
-    for name in (say("날짜", "day"), say("복습", "due"), say("새로", "new")):
-        ahead.add_column(name, justify="left" if name in ("날짜", "day") else "right")
+    console.print()
+    console.print(Styled(say("앞으로", "Ahead") if stats.days_left is None else say("면접까지 {n}일", "{n} days to the interview", n=stats.days_left), style="bold"))
+    ahead = Table(box=None, pad_edge=False)
+    for name, side in ((say("날짜", "day"), "left"), (say("복습", "due"), "right"), (say("새로", "new"), "right")):
+        ahead.add_column(name, justify=side)  # type: ignore[arg-type]
     for day in stats.ahead.days[:14]:
         ahead.add_row(day.date.isoformat(), str(day.due), str(day.new))
     console.print(ahead)
+    console.print()
     topics = Table(box=None, pad_edge=False)
     for name in (say("주제", "topic"), say("만남", "met"), say("기억", "recall")):
         topics.add_column(name)

@@ -75,7 +75,7 @@ def _one(learner: object, question: Question, language: Language, session: str) 
         console.print(say("내가 준비한 답", "Your prepared answer"), style="bold")
         console.print(mine[0].text, markup=False)
     console.print(say("모범 답안", "Model answer"), style="bold")
-    print_answer(question, language)
+    print_answer(question, language, points=False)
     choices = "  ".join(f"{n} {word}" for n, word in RATINGS.items())
     while True:
         try:

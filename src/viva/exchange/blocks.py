@@ -10,7 +10,6 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from functools import lru_cache
-from itertools import islice
 
 from markdown_it import MarkdownIt
 from markdown_it.token import Token
@@ -165,7 +164,8 @@ def _parse(lines: list[Line]) -> list[Block]:
 
 def _items(tokens: list[Token], start: int, lines: list[Line]) -> list[Item]:
     items = []
-    for token in islice(tokens, start + 1, None):
+    for at in range(start + 1, len(tokens)):
+        token = tokens[at]
         if token.level == 0:
             break
         if token.type != "list_item_open" or token.level != 1 or token.map is None:

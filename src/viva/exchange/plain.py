@@ -167,6 +167,7 @@ def _by_titles(rows: list[Row], numbered: dict[int, str]) -> dict[int, str]:
     """Rows that open a question as a title, besides the numbered ones."""
     base = min((row.indent for row in rows if row.kind == "text"), default=0)
     titles = [i for i, row in enumerate(rows) if row.kind == "text" and i not in numbered and _has_items(rows, i)]
+    titles = [i for i in titles if not is_furniture_heading(rows[i].text)]
     titles = [i for i in titles if rows[i].indent <= base + 1 or not (i and rows[i - 1].kind == "item")]
     airy = 2 * sum(1 for i in titles if not rows[i].glued) > len(titles)
     if airy:  # where titles stand apart, a line stuck to a bullet is the bullet's second line
@@ -182,7 +183,7 @@ def _by_titles(rows: list[Row], numbered: dict[int, str]) -> dict[int, str]:
         elif 2 * sum(1 for i in titles if rows[i].sign is not Sign.none) >= len(titles):
             first = next((i for i in titles if _opens_a_list(rows[i])), 0)
             titles = [i for i in titles if i >= first]
-    opens = {i: rows[i].text for i in titles if not is_furniture_heading(rows[i].text)}
+    opens = {i: rows[i].text for i in titles}
     lone = [
         i for i, row in enumerate(rows)
         if row.kind == "text" and row.sign is Sign.strong and row.indent <= base + 1 and i not in numbered
@@ -316,11 +317,11 @@ def _as_markdown(rows: list[Row]) -> str:
             if not text:
                 continue
         if row.kind == "item":
+            if out and not stack:
+                out.append("")
             while stack and stack[-1][0] >= row.indent:
                 stack.pop()
             column = stack[-1][1] if stack else 0
-            if previous is not None and previous.kind != "item" and not stack:
-                out.append("")
             out.append(" " * column + f"{row.bullet} {text}")
             stack.append((row.indent, column + len(row.bullet) + 1))
         elif stack and (row.glued or row.indent > stack[0][0]):

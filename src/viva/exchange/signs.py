@@ -32,7 +32,7 @@ _KOREAN_INTERROGATIVE = re.compile(
     r"(?:인가|은가|는가|한가|던가|일까|을까|할까|될까|볼까|니까|나요|가요|까요|는지요|무엇인지|뭔지|왜인지|무엇|이란|뭐지|뭔가|인가요)$"
 )
 _KOREAN_NOUN = re.compile(
-    r"(?:차이|차이점|공통점|이유|방법|방식|개념|의미|뜻|종류|원리|장단점|장점|단점|정의|과정|특징|특성|역할|목적|원인|구조|관계|필요성|비교|설명|예시|용도|한계|문제점|수식|효과|란)$"
+    r"(?:차이|차이점|공통점|이유|방법|방식|개념|의미|뜻|종류|원리|장단점|장점|단점|정의|과정|특징|특성|역할|목적|원인|구조|관계|필요성|비교|설명|예시|용도|한계|문제점|수식|효과|영향|중요성|조건|기준|절차|해결책|대안|사례|란)$"
 )
 _ENGLISH_REQUEST = re.compile(
     r"(?:please\s+)?(?:explain|describe|compare|define|derive|discuss|prove|state|outline|summari[sz]e|contrast|differentiate|"

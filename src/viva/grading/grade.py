@@ -132,9 +132,12 @@ def _opposite(matching: Matching, point: Point, order: tuple[Language, ...]) -> 
 def _turned_round(matching: Matching, found: Found) -> bool:
     """Whether all ideas of the cue stand in one segment, but some of them denied or in the other direction."""
     segments = matching.reading.segment
+    straight = [hit for hit in found.hits if hit is not None and not hit.contrary]
+    contrary = [hit for hit in found.hits if hit is not None and hit.contrary]
     return (
-        len(found.cue.ideas) >= 2
-        and found.contrary > 0
+        len(found.cue.ideas) >= (3 if any(hit.turned for hit in contrary) else 2)
+        and bool(contrary)
+        and not any(hit.first <= other.last and other.first <= hit.last for hit in contrary for other in straight)
         and found.straight >= found.contrary
         and found.straight + found.contrary >= found.cue.needed
         and segments[found.first] == segments[found.last]

@@ -47,6 +47,8 @@ class Hit(NamedTuple):
     last: int
     contrary: bool
     word: str
+    turned: bool = False
+    """Contrary by another word (a direction, a missing 'not') rather than by a negation."""
 
 
 @dataclass
@@ -133,13 +135,14 @@ class Matching:
                     nearby = [at for at in reading.negations if first - 5 <= at <= last + 5 and reading.segment[at] in (reading.segment[first], reading.segment[last])]
                     found.append(Hit(min(first, *nearby), max(last, *nearby), False, word))
                 else:
-                    found.append(Hit(first, last, True, word))
+                    found.append(Hit(first, last, True, word, turned=True))
             else:
                 found.append(Hit(first, last, self._is_denied(first, last, wording), word))
         for row in wording.opposite:
             for first, last in self._row_places(row):
                 if not any(at in reading.denied for at in range(first, last + 1)):
-                    found.append(Hit(first, last, True, reading.source.text[reading.tokens[first].start : reading.tokens[last].end]))
+                    word = reading.source.text[reading.tokens[first].start : reading.tokens[last].end]
+                    found.append(Hit(first, last, True, word, turned=True))
         return found
 
     def _is_denied(self, first: int, last: int, wording: Wording) -> bool:

@@ -41,10 +41,11 @@ class SearchIndex:
             return set(self._entries)
         known = glossary().longest(plain)
         terms = {hit.term for hit in known}
-        rest = list(plain)
-        for hit in known:
-            rest[hit.start : hit.end] = " " * (hit.end - hit.start)
-        words = _words("".join(rest))
+        # The whole query is read, since a particle alone, cut off its term, would be taken for a word ('보다' for a verb).
+        words = {
+            token.key for token in tokenise(plain)
+            if token.kind == "content" and not any(hit.start < token.end and token.start < hit.end for hit in known)
+        }  # fmt: skip
         found = set()
         for key, entry in self._entries.items():
             by_meaning = (terms or words) and terms <= entry.terms and all(_holds(entry, word) for word in words)

@@ -128,6 +128,12 @@ def seconds_left(session: Session, moment: datetime) -> float | None:
     return session.time_limit_seconds - (moment - session.started_at).total_seconds()
 
 
+def exam_goes_on(session: Session, learner: Learner, moment: datetime) -> bool:
+    """Whether ``session`` is an exam with time and questions left: its answers stay closed until then."""
+    left = seconds_left(session, moment)
+    return session.mode == "exam" and session.finished_at is None and (left or 0) > 0 and first_open(session, learner) is not None
+
+
 def own_path(value: str) -> str:
     """``value`` where it is a path of this site, else the front page: a form must not lead elsewhere."""
     if value.startswith("/") and not value.startswith("//") and "\\" not in value and value.isprintable():

@@ -6,7 +6,7 @@ from datetime import timedelta
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Form, HTTPException, Request
-from fastapi.responses import HTMLResponse, RedirectResponse, Response
+from fastapi.responses import RedirectResponse, Response
 from markupsafe import Markup, escape
 
 from viva.bank import Question
@@ -26,7 +26,7 @@ EARLIER_SHOWN = 10
 
 
 @router.get("/attempts/{attempt_id}")
-def show(request: Request, attempt_id: str) -> HTMLResponse:
+def show(request: Request, attempt_id: str) -> Response:
     viva = state(request)
     learner, moment = viva.learner, now()
     attempt, question = _attempt(request, attempt_id)
@@ -34,6 +34,8 @@ def show(request: Request, attempt_id: str) -> HTMLResponse:
         return page(request, "gone.html", status=410, tab="practice", key=attempt.question, onward="/practice")
     grade = desk.grade_of(attempt, question)
     session = learner.session(attempt.session) if attempt.session else None
+    if session is not None and desk.exam_goes_on(session, learner, moment):
+        return RedirectResponse(f"/practice/{session.id}", 303)
     settings = desk.study_settings(learner)
     card = learner.cards().get(question.key)
     rated = desk.rating_of(learner, attempt.id)
@@ -59,7 +61,7 @@ def show(request: Request, attempt_id: str) -> HTMLResponse:
         rated=rated,
         suggested=_suggested(attempt, grade),
         intervals=_spans(intervals(card, question.key, moment, settings)) if rated is None else {},
-        onward=f"/practice/{session.id}" if session else "/practice",
+        onward=f"/practice/{session.id}" if session and session.mode != "one" else "/practice",
         labs={claim.id: claim for claim in question.claims},
     )
 
