@@ -18,7 +18,7 @@ SHAPES = [
     "Q1. {}", "Q: {}?", "A: {}", "답: {}", "문2) {}", "Q. {}", "질문 {}",
     "> {}", "`{}`", "```{}", "```", "~~~", "---", "===", "***", "| {} | x |", "|---|---|", "| Question {} | Answer |",
     "<details><summary>{}</summary>", "<details>", "<summary>What is {}?</summary>", "</details>", "<details><summary>Answer</summary> {}</details>",
-    "<!-- {} -->", "<!--", "-->", "<b>{}</b>", "<div>{}</div>", "[{}](#x)", "[{}](http://e.org)", "{} $x_1 < y$", "끝.", "반응형", "    {}", "\t{}",
+    "<!-- {} -->", "<!--", "-->", "<script>{}", "</script> {}", "x <style>{}</style> {}", "<b>{}</b>", "<div>{}</div>", "[{}](#x)", "[{}](http://e.org)", "{} $x_1 < y$", "끝.", "반응형", "    {}", "\t{}",
     "- **{}**: yes", "- Q: {}", "- A: {}", "- [ ] {}", "<h3>{}</h3>", "", "", "", "\u00a0",
 ]  # fmt: skip
 WORD = re.compile(r"word\d+x")
@@ -27,7 +27,7 @@ WORD = re.compile(r"word\d+x")
 @st.composite
 def lists(draw: st.DrawFn) -> str:
     shapes = draw(st.lists(st.sampled_from(SHAPES), min_size=1, max_size=40))
-    return "\n".join(shape.format(f"word{number}x") for number, shape in enumerate(shapes, start=1))
+    return "\n".join(shape.replace("{}", f"word{number}x") for number, shape in enumerate(shapes, start=1))
 
 
 def check(text: str, report: ImportReport) -> None:
@@ -38,6 +38,9 @@ def check(text: str, report: ImportReport) -> None:
     kept = " ".join(f"{item.topic} {item.question} {item.answer}" for item in report.items)
     for number in written:
         role = report.roles[number]
+        if re.search("<!--|-->|<style|</?script", lines[number - 1]):
+            assert role == "structure" or number in warned or not WORD.search(lines[number - 1]) or WORD.search(lines[number - 1]).group() in kept  # type: ignore[union-attr]
+            continue
         assert role != "left out" or number in warned
         for word in WORD.findall(lines[number - 1]):
             if role in ("question", "answer"):
@@ -47,7 +50,7 @@ def check(text: str, report: ImportReport) -> None:
     assert sorted(item.line for item in report.items) == [item.line for item in report.items]
 
 
-@settings(max_examples=300)
+@settings(max_examples=150)
 @given(lists())
 def test_every_line_of_a_plain_list_is_kept_or_reported(text: str) -> None:
     try:
@@ -56,7 +59,7 @@ def test_every_line_of_a_plain_list_is_kept_or_reported(text: str) -> None:
         assert "is empty" in str(failure)
 
 
-@settings(max_examples=300)
+@settings(max_examples=150)
 @given(lists())
 def test_every_line_of_a_markdown_list_is_kept_or_reported(text: str) -> None:
     try:
@@ -65,13 +68,16 @@ def test_every_line_of_a_markdown_list_is_kept_or_reported(text: str) -> None:
         assert "is empty" in str(failure)
 
 
-@given(st.lists(st.sampled_from(["What is {}?", "{}란 무엇인가요?", "Explain {} and why", "{}의 원리를 설명하시오."]), min_size=1, max_size=12), st.randoms())
-def test_a_well_formed_list_loses_no_question_and_no_bullet(shapes: list[str], random: object) -> None:
+ASKING = ["What is {}?", "{}란 무엇인가요?", "Explain {} and why", "{}의 원리를 설명하시오."]
+
+
+@given(st.lists(st.tuples(st.sampled_from(ASKING), st.lists(st.integers(0, 3), max_size=5)), min_size=1, max_size=8))
+def test_a_well_formed_list_loses_no_question_and_no_bullet(shapes: list[tuple[str, list[int]]]) -> None:
     blocks, answers = [], []
-    for number, shape in enumerate(shapes, start=1):
+    for number, (shape, deeper) in enumerate(shapes, start=1):
         depths = [0]
-        while random.random() < 0.6:  # type: ignore[attr-defined]
-            depths.append(random.randint(0, depths[-1] + 1))  # type: ignore[attr-defined]
+        for depth in deeper:
+            depths.append(min(depth, depths[-1] + 1))
         bullets = [(depth, f"item {number}.{at} 입니다") for at, depth in enumerate(depths)]
         blocks.append((shape.format(f"word{number}x"), bullets))
         answers.append("\n".join("  " * depth + f"- {text}" for depth, text in bullets))

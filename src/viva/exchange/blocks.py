@@ -68,7 +68,7 @@ def blocks(lines: list[Line]) -> tuple[list[Block], list[int]]:
     fence = ""
 
     def flush() -> None:
-        (stack[-1].children if stack else top).extend(_parse(_dedented(text)))
+        (stack[-1].children if stack else top).extend(_parse(dedented(text)))
         text.clear()
 
     for number, line in lines:
@@ -142,6 +142,8 @@ def _parse(lines: list[Line]) -> list[Block]:
         if token.level != 0 or token.map is None or token.nesting < 0:
             continue
         own = _trimmed(lines[token.map[0] : token.map[1]])
+        if not own:  # Markdown takes fewer characters for blank than Python does
+            continue
         if token.type == "heading_open":
             words = tokens[at + 1].content.strip()
             if words.endswith("}") and "{#" in words:  # an anchor that some tools write behind a heading
@@ -170,7 +172,7 @@ def _items(tokens: list[Token], start: int, lines: list[Line]) -> list[Item]:
             break
         if token.type != "list_item_open" or token.level != 1 or token.map is None:
             continue
-        own = _trimmed(lines[token.map[0] : token.map[1]])
+        own = _trimmed(lines[token.map[0] : token.map[1]]) or [lines[token.map[0]]]
         number, first = own[0]
         marker = _MARKER.match(first)
         if marker is None:  # a list within a list may open on its parent's line
@@ -202,10 +204,10 @@ def _trimmed(lines: list[Line]) -> list[Line]:
     return lines
 
 
-def _dedented(lines: list[Line]) -> list[Line]:
-    """``lines`` without the indentation that they share, as folds within lists have it."""
+def dedented(lines: list[Line], most: int = 80) -> list[Line]:
+    """``lines`` without the indentation that they share, up to ``most`` spaces of it."""
     depth = min((len(text) - len(text.lstrip(" ")) for _, text in lines if text.strip()), default=0)
-    return [(number, text[depth:]) for number, text in lines]
+    return [(number, text[min(depth, most) :]) for number, text in lines]
 
 
 def _summary_words(summary: str) -> str:

@@ -23,7 +23,7 @@ _MAGIC = (
 )  # fmt: skip
 # Control characters, noncharacters and the marks that reorder what a reader sees; none of them belongs in a list.
 _UNWANTED = re.compile("[\x00-\x08\x0e-\x1f\x7f-\x84\x86-\x9f\u202a-\u202e\u2066-\u2069\ufdd0-\ufdef\ufeff\ufffe\uffff\ud800-\udfff]")
-_ODD_SPACES = str.maketrans({"\x0b": " ", "\x0c": " ", "\x85": " ", "\u2028": " ", "\u2029": " "})
+_ODD_SPACES = str.maketrans({"\x0b": " ", "\x0c": " ", "\x85": " ", "\u00a0": " ", "\u2028": " ", "\u2029": " "})
 
 
 def read_bytes(path: Path, name: str, language: Language) -> bytes:

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from enum import IntEnum
 
-from viva.exchange.blocks import Block, Item, Line
+from viva.exchange.blocks import Block, Item, Line, dedented
 from viva.exchange.signs import (
     Sign,
     answer_mark,
@@ -145,13 +145,12 @@ class _Reader:
 
     def _lines(self, lines: list[Line], *, first_of_paragraph: bool) -> None:
         """A paragraph or an item's lines; each may open a question or begin an answer."""
-        lines = _joined(lines)
-        for at, (number, text) in enumerate(lines):
-            words = text.strip()
+        for at, (numbers, text) in enumerate(_joined(lines)):
+            words, number = text.strip(), numbers[0]
             if (asked := question_mark(words)) is not None:
-                self._open_mark(number, asked, bold=bool(_BOLD_LINE.match(text)))
+                self._open_mark(numbers, asked, bold=bool(_BOLD_LINE.match(text)))
             elif is_bare_question_mark(words) and self._may_open(Style.mark):
-                self._start(Draft([number], "", Style.mark))
+                self._start(Draft(numbers, "", Style.mark))
             elif self.open and (answer := answer_mark(words, colon_only=self.open.style is not Style.mark)) is not None:
                 if answer.strip():
                     self._fragment(number, answer, at > 0)
@@ -159,33 +158,33 @@ class _Reader:
                     self.open.lines.append(number)
             elif self.open and not self.open.question:
                 self.open.question = words
-                self.open.lines.append(number)
-            elif not self._open_bold(number, text) and not (at == 0 and first_of_paragraph and self._open_line(number, lines)):
-                self._fragment(number, text, at > 0)
+                self.open.lines += numbers
+            elif not self._open_bold(numbers, text) and not (at == 0 and first_of_paragraph and self._open_line(numbers, words)):
+                for beside, (own, line) in enumerate(lines[: len(numbers)] if at == 0 else [(number, text)]):
+                    self._fragment(own, line, at + beside > 0)
 
-    def _open_mark(self, number: int, asked: str, *, bold: bool) -> None:
+    def _open_mark(self, numbers: list[int], asked: str, *, bold: bool) -> None:
         found = re.search(r"\s(?:\*\*|__)?(?:A|답|답변|정답|Answer)\s*\d{0,4}(?:\*\*|__)?\s*[:：]\s*(?=\S)", asked)
         question, beside = (asked[: found.start()], asked[found.end() :]) if found else question_and_rest(asked)
-        self._start(Draft([number], _even(question), Style.bold if bold else Style.mark, beside=beside))
+        self._start(Draft(numbers, _even(question), Style.bold if bold else Style.mark, beside=beside))
 
-    def _open_bold(self, number: int, text: str) -> bool:
+    def _open_bold(self, numbers: list[int], text: str) -> bool:
         if not self._may_open(Style.bold):
             return False
         whole = _BOLD_LINE.match(text)
         if whole and (question_sign(whole.group(2)) is Sign.strong or (self.habit.bold and not is_fold_of_answer(whole.group(2)))):
-            self._start(Draft([number], whole.group(2), Style.bold))
+            self._start(Draft(numbers, whole.group(2), Style.bold))
             return True
         start = None if whole else _BOLD_START.match(text)
         if start and question_sign(start.group(2)) is Sign.strong:
-            self._start(Draft([number], start.group(2), Style.bold, beside=start.group(3)))
+            self._start(Draft(numbers, start.group(2), Style.bold, beside=start.group(3)))
             return True
         return False
 
-    def _open_line(self, number: int, lines: list[Line]) -> bool:
-        words = lines[0][1].strip()
+    def _open_line(self, numbers: list[int], words: str) -> bool:
         if not self._may_open(Style.line) or len(words) > 300 or question_sign(words) is not Sign.strong:
             return False
-        self._start(Draft([number], words, Style.line))
+        self._start(Draft(numbers, words, Style.line))
         return True
 
     def _fragment(self, number: int, text: str, continued: bool) -> None:
@@ -270,11 +269,8 @@ class _Reader:
 
 def _head(item: Item) -> tuple[list[int], str, str]:
     """The lines, the question and what stands beside it of an item that is a question."""
-    (number, first), *rest = _joined(item.lines)
+    lines, first = _joined(item.lines)[0]
     text = _TASK_BOX.sub("", first).strip()
-    lines = [n for n, _ in item.lines if n <= number]
-    if len(rest) < len(item.lines) - 1:
-        lines = [n for n, _ in item.lines[: len(item.lines) - len(rest)]]
     whole = _BOLD_LINE.match(text)
     if whole:
         return lines, whole.group(2), ""
@@ -285,25 +281,26 @@ def _head(item: Item) -> tuple[list[int], str, str]:
 
 
 def _after(item: Item) -> list[Line]:
-    rest = _joined(item.lines)[1:]
+    rest = [(numbers[0], text) for numbers, text in _joined(item.lines)[1:]]
     while rest and not rest[0][1].strip():
         rest = rest[1:]
-    return rest
+    return dedented(rest, 3)  # more would be a block of code
 
 
-def _joined(lines: list[Line]) -> list[Line]:
-    """A question that runs over several lines becomes one: up to the first line that ends in a question mark."""
+def _joined(lines: list[Line]) -> list[tuple[list[int], str]]:
+    """``lines`` with their numbers; a question that runs over the first few, up to its question mark, becomes one."""
+    single = [([number], text) for number, text in lines]
     first = lines[0][1].strip() if lines else ""
     if not first or question_sign(first) is Sign.strong or question_mark(first) is not None or answer_mark(first) is not None:
-        return lines
+        return single
     words = [first]
     for at, (_, text) in enumerate(lines[1:4], start=1):
         if not text.strip() or re.match(r"\s*(?:[-*+]|\d+[.)])\s", text) or question_mark(text) is not None:
             break
         words.append(text.strip())
         if re.search(r"[?？][*_]*$", text.strip()) and not re.search(r"[.!?。]\s", " ".join(words)):
-            return [(lines[0][0], " ".join(words)), *lines[at + 1 :]]
-    return lines
+            return [([number for number, _ in lines[: at + 1]], " ".join(words)), *single[at + 1 :]]
+    return single
 
 
 def _without_answer_mark(lines: list[Line]) -> list[Line]:

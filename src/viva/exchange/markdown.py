@@ -15,6 +15,7 @@ from viva.exchange.blocks import Block, Line, blocks, source
 from viva.exchange.inner import Draft, Habits, Style, habits, questions_within, walk
 from viva.exchange.report import Ledger
 from viva.exchange.signs import Sign, bare, is_furniture_heading, number_mark, question_mark, question_sign
+from viva.exchange.unseen import without_unseen
 from viva.language import Text
 
 
@@ -39,7 +40,7 @@ class Section:
 
 
 def read_markdown(lines: list[str], ledger: Ledger) -> None:
-    found, tag_lines = blocks(_without_comments(_without_front_matter(list(enumerate(lines, start=1)), ledger), ledger))
+    found, tag_lines = blocks(without_unseen(_without_front_matter(list(enumerate(lines, start=1)), ledger), ledger, fences=True))
     habit = habits(found)
     sections = _sections(found)
     for section in sections:
@@ -221,34 +222,3 @@ def _without_front_matter(lines: list[Line], ledger: Ledger) -> list[Line]:
             return lines
     return lines
 
-
-def _without_comments(lines: list[Line], ledger: Ledger) -> list[Line]:
-    """HTML comments are notes to the author: left out, with a warning each."""
-    out: list[Line] = []
-    fence, within = "", False
-    for number, text in lines:
-        found = re.match(r"\s*(`{3,}|~{3,})", text)
-        if found and not within and (not fence or found.group(1).startswith(fence)):
-            fence = "" if fence else found.group(1)
-        kept = ""
-        rest = text
-        while not fence and (within or "<!--" in rest):
-            if within:
-                _, closed, rest = rest.partition("-->")
-                within = not closed
-                if within:
-                    break
-            else:
-                before, _, rest = rest.partition("<!--")
-                kept, within = kept + before, True
-        if fence or (kept + rest == text):
-            out.append((number, text))
-            continue
-        kept += "" if within else rest
-        if text.strip():
-            if kept.strip():
-                ledger.warn(number, Text(ko="주석을 지웠습니다", en="a comment was removed"))
-            else:
-                ledger.leave_out(number, Text(ko="주석이라 뺐습니다", en="a comment, left out"))
-        out.append((number, kept))
-    return out

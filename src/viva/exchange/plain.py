@@ -30,6 +30,7 @@ from viva.exchange.signs import (
     question_mark,
     question_sign,
 )
+from viva.exchange.unseen import without_unseen
 from viva.language import Text
 
 _BULLET = re.compile(r"[•●○◦▪▫■□▸▹►‣⁃∙·ㆍ・◆◇☞]\s*(?=\S)|[-–*+]\s+(?=\S)|[-–](?=[^\W\d_])|-?>\s+(?=\S)")
@@ -57,7 +58,7 @@ class Row:
 
 
 def read_plain(lines: list[str], ledger: Ledger) -> None:
-    rows = _rows(lines)
+    rows = _rows(without_unseen(list(enumerate(lines, start=1)), ledger, fences=False))
     for row in rows:
         if row.kind == "rule":
             ledger.mark([row.number], "structure")
@@ -72,11 +73,11 @@ def read_plain(lines: list[str], ledger: Ledger) -> None:
     _collect(rows, opens, ledger, keeps_all=marked is not None)
 
 
-def _rows(lines: list[str]) -> list[Row]:
+def _rows(lines: list[tuple[int, str]]) -> list[Row]:
     rows = []
     blank = True
-    for number, line in enumerate(lines, start=1):
-        wide = line.replace("\u00a0", " ").replace("\u3000", "  ").replace("\u200b", "").expandtabs(4)
+    for number, line in lines:
+        wide = line.replace("\u3000", "  ").replace("\u200b", "").expandtabs(4)
         text = wide.strip()
         if text:
             row = Row(number, len(wide) - len(wide.lstrip()), text, not blank)
