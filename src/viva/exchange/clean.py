@@ -132,6 +132,7 @@ def _outside_spans(text: str) -> str:
 def _tags(text: str) -> str:
     if "<" not in text:
         return text
+    text = re.sub(r"<!\[CDATA\[|\]\]>", "", text)
     for pattern, replacement in _TO_MARKDOWN:
         text = pattern.sub(replacement, text)
     for _ in range(10):  # a removed tag may leave two halves of another one side by side

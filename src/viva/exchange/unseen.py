@@ -36,6 +36,7 @@ def without_unseen(lines: list[Line], ledger: Ledger, *, fences: bool) -> list[L
             out.append((number, text))
             continue
         kept, start, low = [], 0, text.lower()
+        last: dict[str, int] = {}  # where each closing tag stands last in this line
         while start < len(text):
             if until:
                 end = low.find(until, start)
@@ -52,7 +53,9 @@ def without_unseen(lines: list[Line], ledger: Ledger, *, fences: bool) -> list[L
             start = opening.end()
             ending = "-->" if opening.group(1) is None else f"</{opening.group(1).lower()}"
             ends = endings.get(ending, [])
-            if low.find(ending, start) >= 0 or bisect_right(ends, at) < len(ends):
+            if ending not in last:
+                last[ending] = low.rfind(ending)
+            if last[ending] >= start or bisect_right(ends, at) < len(ends):
                 until, why = ending, _COMMENT if ending == "-->" else _SCRIPT
         left = "".join(kept)
         out.append((number, left))
