@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +27,7 @@ def evaluate_command(file: Path, as_json: bool) -> None:
     answers = read_answers(file, found)
     if not answers:
         raise click.ClickException(say("{file}: 답이 없습니다.", "{file}: there are no answers in it.", file=file))
-    bar: Any = click.progressbar(length=len(answers), label=say("채점", "Grading"), file=click.get_text_stream("stderr"))
+    bar: Any = click.progressbar(length=len(answers), label=say("채점", "Grading"), file=sys.stderr)
     with bar as shown:
         result = evaluate(answers, found, lambda done: shown.update(1))
     if as_json:
