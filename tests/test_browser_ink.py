@@ -21,11 +21,12 @@ class Pen:
         self.canvas = learner.page.locator("[data-pad] canvas")
         self.canvas.wait_for()
         self.client = learner.context.new_cdp_session(learner.page)
-
-    def _at(self, x: float, y: float) -> tuple[float, float]:
         box = self.canvas.bounding_box()
         assert box is not None
-        return box["x"] + x, box["y"] + y
+        self.left, self.top = box["x"], box["y"]
+
+    def _at(self, x: float, y: float) -> tuple[float, float]:
+        return self.left + x, self.top + y
 
     def _send(self, kind: str, x: float, y: float, force: float, tool: str) -> None:
         self.client.send(
@@ -186,12 +187,12 @@ def test_several_pages_and_the_replay(app: Any, chromium: Any) -> None:
         pen.stroke(40, 60, steps=20)
         pen.stroke(40, 150, steps=20)
         tool(learner, "after").click()
-        learner.see(".inktools .num", "2/2")
+        learner.see(".inkpages", "2/2")
         assert pen.inked() == 0
         pen.stroke(80, 100)
         pen.until_kept(2, 1)
         tool(learner, "before").click()
-        learner.see(".inktools .num", "1/2")
+        learner.see(".inkpages", "1/2")
         full = pen.inked()
         tool(learner, "replay").click()
         counts = learner.page.evaluate(

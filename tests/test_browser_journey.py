@@ -371,3 +371,11 @@ def test_rating_the_same_answer_in_two_tabs_counts_once(app: Any, chromium: Any)
         assert cards[QUESTION].reviews == 1
         learner.open("/progress")
         assert learner.page.locator("dl.figures dd").all_inner_texts()[:2] == ["1", "1"]
+
+
+def test_the_watch_over_these_tests_notices_what_a_page_must_not_do(app: Any, chromium: Any) -> None:
+    for script in ("fetch('https://example.org/').catch(() => 0)", "console.error('wrong')", "setTimeout(() => { throw new Error('thrown') })"):
+        with pytest.raises(AssertionError, match="left trouble behind"), at_the_browser(app, chromium, "en") as learner:
+            learner.open("/outline")
+            learner.page.evaluate(script)
+            learner.open("/progress")

@@ -18,7 +18,7 @@ LIST = "1. 편향이란 무엇인가요?\n   평균 오차입니다.\n"
 CORPUS: dict[str, tuple[str, bytes, int, str]] = {
     "empty": ("a.txt", b"", 0, "is empty"),
     "only blanks": ("a.txt", b" \n\t\n", 0, "is empty"),
-    "broken UTF-8": ("a.txt", LIST.encode() + b"\n- caf\xe9\n", 4, r"byte 70 \(0xe9\)"),
+    "broken UTF-8": ("a.txt", LIST.encode() + b"\n- caf\xe9\n", 4, r"byte 67 \(0xe9\)"),
     "UTF-8 cut in a syllable": ("a.txt", LIST.encode()[:-3], 2, "neither UTF-8 nor CP949"),
     "Latin-1": ("a.txt", b"What is na\xefve Bayes?\n", 1, "neither UTF-8 nor CP949"),
     "Shift-JIS": ("a.txt", "学習率とは何ですか\n".encode("shift-jis"), 1, "neither UTF-8 nor CP949"),

@@ -161,27 +161,30 @@ export class InkPad {
     bar.className = "inktools";
     bar.setAttribute("role", "toolbar");
     bar.setAttribute("aria-label", t("손글씨 도구", "Handwriting tools"));
-    const add = (name: string, words: string, act: () => void): void => {
+    const add = (name: string, words: string, act: () => void, label = words, into = bar): void => {
       const button = document.createElement("button");
       button.type = "button";
       button.textContent = words;
+      if (label !== words) button.ariaLabel = button.title = label;
       button.dataset["tool"] = name;
       button.addEventListener("click", () => {
         act();
         this.update();
       });
       this.buttons.set(name, button);
-      bar.append(button);
+      into.append(button);
     };
     add("pen", t("펜", "Pen"), () => (this.erasing = false));
     add("eraser", t("지우개", "Eraser"), () => (this.erasing = true));
     add("undo", t("되돌리기", "Undo"), () => this.step(this.past, this.future));
     add("redo", t("다시", "Redo"), () => this.step(this.future, this.past));
     add("replay", t("다시 보기", "Replay"), () => this.play());
-    add("before", t("← 앞 장", "← Page"), () => this.turn(-1));
-    this.place.className = "num";
-    bar.append(this.place);
-    add("after", t("다음 장 →", "Page →"), () => this.turn(1));
+    const pages = document.createElement("div");
+    pages.className = "inkpages num";
+    bar.append(pages);
+    add("before", "←", () => this.turn(-1), t("앞 장", "Page before"), pages);
+    pages.append(this.place);
+    add("after", "→", () => this.turn(1), t("다음 장", "Next page"), pages);
     return bar;
   }
   private turn(by: number): void {

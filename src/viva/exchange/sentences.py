@@ -51,11 +51,19 @@ def points_of(answer: str, language: Language) -> tuple[Point, ...]:
 
 def cue_of(text: str) -> str:
     """``text`` as a plain phrase: the cue grammar's operators `` + `` and `` | `` lose their meaning."""
-    words = plain(text)
-    words = re.sub(r"\s+\+(?=\s)\s+|\s+\+$|^\+\s+", "+", words).strip("+ ") if re.search(r"(?:^|\s)\+(?:\s|$)", words) else words
-    words = re.sub(r"\s+\|(?:\s+\|)*\s+", "|", words)
-    words = re.sub(r"(?<=\s)\|+|\|+(?=\s)|^\|+|\|+$", "", words)
-    return " ".join(words.rstrip(".!?。 ").split())
+    out: list[str] = []
+    glue = ""
+    for word in plain(text).rstrip(".!?。 ").split():
+        word = word.strip("|")
+        if word in ("", "+"):
+            glue = word or "|"
+        elif glue and out:
+            out[-1] += glue + word
+            glue = ""
+        else:
+            out.append(word)
+            glue = ""
+    return " ".join(out)
 
 
 def sentences(text: str) -> list[str]:

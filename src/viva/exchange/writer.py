@@ -6,6 +6,7 @@ those sections cannot hold to the letter (it begins with spaces, or has a line `
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import secrets
@@ -21,6 +22,7 @@ from viva.bank.loader import MAX_FILE_BYTES
 from viva.language import LANGUAGES, Text
 
 _SLUG = re.compile(r"[a-z0-9]+(?:-[a-z0-9]+)*")
+_ODD = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029\ufeff\ufffe\uffff]")
 _WIDTH = 4096  # YAML folds longer lines; texts are kept on their own
 
 
@@ -40,13 +42,15 @@ def write_pack(folder: Path, title: Text, topics: Sequence[Topic], questions: It
         raise PackExists(f"{folder} is there already; choose another name for the pack, or say that it may be replaced")
     questions = list(questions)
     _check(folder, topics, questions)
+    manifest = _yaml({"title": _data(title), "topics": [{"id": topic.id, "title": _data(topic.title)} for topic in topics]})
+    if len(manifest.encode()) > MAX_FILE_BYTES:
+        raise ValueError(f"the {len(topics):,} topics of {folder.name} do not fit into one pack.yaml of {MAX_FILE_BYTES:,} bytes; split the list")
     folder.parent.mkdir(parents=True, exist_ok=True)
     # The leading dot hides the folder from whoever lists packs, should the process die before the end.
     fresh = folder.with_name(f".writing-{folder.name}-{secrets.token_hex(4)}")
     try:
         fresh.mkdir()
-        manifest = {"title": _data(title), "topics": [{"id": topic.id, "title": _data(topic.title)} for topic in topics]}
-        _write(fresh / "pack.yaml", _yaml(manifest))
+        _write(fresh / "pack.yaml", manifest)
         for question in questions:
             path = fresh / question.topic / f"{question.id}.md"
             path.parent.mkdir(exist_ok=True)
@@ -101,11 +105,12 @@ def question_file(question: Question) -> str:
     if not as_sections:
         data["answer"] = answer
     body = "".join(f"\n## {name}\n\n{answer[name]}\n" for name in LANGUAGES if name in answer) if as_sections else ""
-    text = f"---\n{_yaml(data)}---\n{body}"
     try:
-        size = len(text.encode())
+        json.dumps([data, body], ensure_ascii=False).encode()
     except UnicodeEncodeError as error:
-        raise ValueError(f"'{question.id}' holds the character U+{ord(text[error.start]):04X}, which is half of a character; delete it") from None
+        raise ValueError(f"'{question.id}' holds the character U+{ord(error.object[error.start]):04X}, which is half of a character; delete it") from None
+    text = f"---\n{_yaml(data)}---\n{body}"
+    size = len(text.encode())
     if size > MAX_FILE_BYTES:
         raise ValueError(f"'{question.id}' would take {size:,} bytes; a question file has at most {MAX_FILE_BYTES:,}. Shorten its answer")
     return text
@@ -119,9 +124,11 @@ def _check(folder: Path, topics: Sequence[Topic], questions: Sequence[Question])
         if question.id in seen:
             raise ValueError(f"the id '{question.id}' is used twice in {folder.name}; ids are unique within a pack")
         seen.add(question.id)
-    twice = [topic.id for at, topic in enumerate(topics) if topic.id in {other.id for other in topics[:at]}]
-    if twice:
-        raise ValueError(f"the topic '{twice[0]}' is listed twice in {folder.name}")
+    listed: set[str] = set()
+    for topic in topics:
+        if topic.id in listed:
+            raise ValueError(f"the topic '{topic.id}' is listed twice in {folder.name}")
+        listed.add(topic.id)
 
 
 def _put(fresh: Path, folder: Path) -> None:
@@ -147,15 +154,20 @@ def _data(text: Text) -> dict[str, str]:
     return text.model_dump(exclude_none=True)
 
 
-class _Dumper(yaml.SafeDumper):
-    """No aliases (the loader refuses them); a text of several lines as a block."""
+class _Dumper(getattr(yaml, "CSafeDumper", yaml.SafeDumper)):  # type: ignore[misc]
+    """No aliases (the loader refuses them); texts with odd line breaks or control characters in escapes."""
 
     def ignore_aliases(self, data: Any) -> bool:
         return True
 
 
+_Dumper.add_representer(
+    str, lambda dumper, text: dumper.represent_scalar("tag:yaml.org,2002:str", text, style='"' if _ODD.search(text) else None)
+)
+
+
 def _yaml(data: Any) -> str:
-    return yaml.dump(data, Dumper=_Dumper, allow_unicode=True, sort_keys=False, width=_WIDTH)
+    return str(yaml.dump(data, Dumper=_Dumper, allow_unicode=True, sort_keys=False, width=_WIDTH))
 
 
 def _write(path: Path, text: str) -> None:

@@ -9,9 +9,10 @@ from fastapi import APIRouter, Form, HTTPException, Request
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
 
 from viva.bank import Cues, Point, Question
+from viva.bank.glossary import Term, glossary
 from viva.bank.schema import BUILT_IN
 from viva.exchange import write_question
-from viva.language import Text
+from viva.language import Language, Text
 from viva.study.compare import word_diff
 from viva.study.schedule import effective_due
 from viva.web import desk
@@ -55,7 +56,7 @@ def question_page(request: Request, key: str) -> HTMLResponse:
         attempts=[(attempt, desk.grade_of(attempt, question)) for attempt in attempts], mine=mine,
         versions=[(old, word_diff(old.text, new.text)) for new, old in pairwise(mine)][:20],
         card=card, due=effective_due(card, desk.study_settings(learner), now()) if card else None,
-        neighbours=_neighbours(viva.bank.keys, key), editable=question.pack != BUILT_IN,
+        terms=_terms(question, language_of(request)), neighbours=_neighbours(viva.bank.keys, key), editable=question.pack != BUILT_IN,
     )  # fmt: skip
 
 
@@ -114,6 +115,16 @@ def write_edit(request: Request, old: Question, new: Question) -> None:
     viva.reload()
 
 
+@router.get("/glossary")
+def glossary_page(request: Request, q: str = "") -> HTMLResponse:
+    """All terms with a definition, or those that ``q`` names in either language."""
+    language = language_of(request)
+    wanted = q.strip().lower()[:100]
+    terms = [term for term in glossary() if term.definition is not None and (not wanted or any(wanted in name.lower() for name in term.names))]
+    terms.sort(key=lambda term: term.name(language).lower())
+    return page(request, "glossary.html", tab="outline", terms=terms, q=q[:100])
+
+
 @router.get("/print")
 def print_view(request: Request, topic: str = "", answers: int = 1, mine: int = 0) -> HTMLResponse:
     viva = state(request)
@@ -134,6 +145,14 @@ def _editable(request: Request, key: str) -> Question:
     if question.pack == BUILT_IN:
         raise HTTPException(403, Text(ko="기본 질문은 이 화면에서 고칠 수 없습니다. 내 답은 질문 화면에 적을 수 있습니다.", en="The built-in questions cannot be edited here. Your own answer goes on the question's page.").get(language_of(request)))
     return question
+
+
+def _terms(question: Question, language: Language) -> list[Term]:
+    """The glossary's terms that the question and its answer name and that have a definition, in order of appearance."""
+    text = " ".join(part.get(language) for part in (question.question, question.answer) if part is not None)
+    known = glossary()
+    found = dict.fromkeys(hit.term for hit in known.longest(text))
+    return [known.terms[term] for term in found if known.terms[term].definition is not None]
 
 
 def _neighbours(keys: tuple[str, ...], key: str) -> dict[str, Any]:

@@ -59,16 +59,16 @@ def save_settings(
 
 @router.post("/undo")
 def undo(request: Request, back: Annotated[str, Form()] = "/practice") -> Response:
-    state(request).learner.undo()
+    undone = state(request).learner.undo()
     state(request).reload()
-    return RedirectResponse(_with_notice(desk.own_path(back), "undone"), 303)
+    return RedirectResponse(_with_notice(desk.own_path(back), "undone" if undone else "nothing"), 303)
 
 
 @router.post("/redo")
 def redo(request: Request, back: Annotated[str, Form()] = "/practice") -> Response:
-    state(request).learner.redo()
+    done = state(request).learner.redo()
     state(request).reload()
-    return RedirectResponse(_with_notice(desk.own_path(back), "redone"), 303)
+    return RedirectResponse(_with_notice(desk.own_path(back), "redone" if done else "nothing"), 303)
 
 
 @router.get("/export")
