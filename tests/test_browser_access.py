@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-
 from browser_learner import DESK, LANGUAGES, OWN_WORDS, PHONE, QUESTION, Learner, at_the_browser, bank
 
 pytestmark = pytest.mark.browser
@@ -104,7 +103,7 @@ def tour(learner: Learner, folder: Path) -> Iterator[str]:
     yield "packs"
     learner.open(f"/questions/{key}/edit")
     yield "edit"
-    learner.open("/print")
+    learner.open("/print?topic=activations")
     yield "print"
     learner.forgive("404")
     learner.open("/questions/none-such")

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-
 from browser_learner import OWN_WORDS, QUESTION, Learner, at_the_browser
 
 pytestmark = pytest.mark.browser

@@ -7,7 +7,6 @@ import xml.etree.ElementTree as ET
 from typing import Any
 
 import pytest
-
 from browser_learner import QUESTION, Learner, at_the_browser, bank
 
 pytestmark = pytest.mark.browser

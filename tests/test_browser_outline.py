@@ -9,9 +9,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import LiveApp
-
 from browser_learner import LANGUAGES, OWN_WORDS, QUESTION, Learner, at_the_browser, bank, plain
+from conftest import LiveApp
 
 pytestmark = pytest.mark.browser
 

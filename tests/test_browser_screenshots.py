@@ -15,9 +15,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-
 from browser_learner import DESK, LANGUAGES, QUESTION, Learner, at_the_browser, bank
 from test_browser_ink import Pen, tool
+
 from viva.grading import grade
 
 pytestmark = pytest.mark.browser
