@@ -105,6 +105,8 @@ def tour(learner: Learner, folder: Path) -> Iterator[str]:
     yield "edit"
     learner.open("/print?topic=activations")
     yield "print"
+    learner.open("/glossary")
+    yield "glossary"
     learner.forgive("404")
     learner.open("/questions/none-such")
     yield "error"

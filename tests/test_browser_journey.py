@@ -211,7 +211,7 @@ def test_the_language_switches_in_place_and_keeps_the_words(app: Any, chromium: 
         page.fill("textarea", "ReLU는 양수에서 기울기가 1이고")
         path = learner.path()
         page.click("header button[name=language]")
-        learner.until("() => document.documentElement.lang === 'en'")
+        learner.until("() => document.documentElement?.lang === 'en'")
         learner.ready()
         assert learner.path() == path
         assert page.input_value("textarea") == "ReLU는 양수에서 기울기가 1이고"
@@ -226,7 +226,7 @@ def test_the_language_switches_in_place_and_keeps_the_words(app: Any, chromium: 
             learner.open(path)
             before = page.locator("html").get_attribute("lang")
             page.click("header button[name=language]")
-            learner.until("before => document.documentElement.lang !== before", before)
+            learner.until("before => { const now = document.documentElement?.lang; return now && now !== before; }", before)
             assert page.url == learner.app.url + path
 
 

@@ -148,7 +148,7 @@ def test_cleaning_leaves_no_tag_and_no_remote_load_however_the_pieces_fall(text:
     assert not [part for part in html if TAG.search(part)]
 
 
-@settings(max_examples=200)
+@settings(max_examples=300)
 @given(st.lists(PIECES, max_size=20).map("".join))
 def test_cleaning_twice_changes_nothing_more(text: str) -> None:
     once = clean_inline(text)

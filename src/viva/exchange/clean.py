@@ -13,6 +13,7 @@ import re
 from collections.abc import Callable
 
 import nh3
+from markdown_it import MarkdownIt
 
 from viva.language import Text
 
@@ -37,9 +38,10 @@ TAG = re.compile(
 _SCRIPT = re.compile(r"<(script|style|iframe|object|embed|svg|math|template|noscript)\b", re.IGNORECASE)
 _AUTOLINK = re.compile(r"<(https?://[^\s<>]+)>", re.IGNORECASE)
 _OTHER_AUTOLINK = re.compile(r"<[a-z][a-z0-9+.-]{1,31}:[^\s<>]*>", re.IGNORECASE)
-_FENCE = re.compile(r"^ {0,12}(`{3,}|~{3,})")
+_FENCE = re.compile(r"^ {0,12}(`{3,}(?=[^`]*$)|~{3,})")
+# A line that opens with a tag starts a block of HTML, even inside what else were a code span.
 _SPAN = re.compile(
-    r"(?<![`\\])(?P<code>(?P<ticks>`{1,4})(?!`)(?:(?!\n\s*\n).){1,2000}?(?<!`)(?P=ticks)(?!`))"
+    r"(?<![`\\])(?P<code>(?P<ticks>`{1,4})(?!`)(?:(?!\n\s*\n|\n[\s>*+\-\d.)]*<).){1,2000}?(?<!`)(?P=ticks)(?!`))"
     r"|(?<![\\$])(?P<math>\$\$(?:(?!\n\s*\n)[^$]){1,4000}\$\$|\$(?![\s$])[^$\n]{1,1000}(?<![\s\\])\$)",
     re.DOTALL,
 )
@@ -66,7 +68,20 @@ def clean_markdown(text: str) -> str:
         parts.append(part if code else _outside_spans(part))
     cleaned = "\n".join(parts)
     cleaned = "\n".join(line.rstrip() if not line.endswith("  ") else line for line in cleaned.split("\n"))
-    return re.sub(r"\n{3,}", "\n\n", cleaned).strip("\n").rstrip() if cleaned.strip() else ""
+    cleaned = re.sub(r"\n{3,}", "\n\n", cleaned).strip("\n").rstrip() if cleaned.strip() else ""
+    return _escaped(cleaned) if _a_reader_finds_html(cleaned) else cleaned
+
+
+def _a_reader_finds_html(text: str) -> bool:
+    """Whether a Markdown reader that allows HTML would find some: taking a tag away may turn what was code into prose."""
+    if "<" not in text:
+        return False
+    tokens = MarkdownIt("commonmark").parse(text)
+    return any(part.type.startswith("html") for token in tokens for part in (token, *(token.children or ())))
+
+
+def _escaped(text: str) -> str:
+    return re.sub(r"(?<!\\)((?:\\\\)*)<(?=[A-Za-z/!?])", r"\1\\<", text)
 
 
 def clean_inline(text: str) -> str:
