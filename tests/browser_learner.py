@@ -7,10 +7,13 @@ console, when a script throws, or when the content security policy refuses somet
 from __future__ import annotations
 
 import re
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 from urllib.parse import urlsplit
+
+from playwright.sync_api import Error
 
 from viva.bank import Bank, load_bank
 
@@ -72,8 +75,21 @@ class Learner:
         return self.page.evaluate("path => fetch(path).then(answer => answer.json())", f"/api{path}")
 
     def until(self, script: str, argument: Any = None) -> Any:
-        """Waits until the expression is true in the page; returns its value."""
-        return self.page.wait_for_function(script, arg=argument, timeout=WAIT_MS).json_value()
+        """Waits until the function is true in the page, a promise being waited for; returns its value."""
+        deadline = time.monotonic() + WAIT_MS / 1000
+        while True:
+            try:
+                value = self.page.evaluate(script, argument)
+            except Error as error:
+                # Between two pages there is nothing to ask.
+                if "context was destroyed" not in str(error):
+                    raise
+                value = None
+            if value:
+                return value
+            if time.monotonic() > deadline:
+                raise AssertionError(f"still not so after {WAIT_MS / 1000:.0f} s on {self.page.url}: {script}")
+            self.page.wait_for_timeout(20)
 
     def see(self, selector: str, text: str | None = None) -> Any:
         """Waits until ``selector`` (containing ``text``) is visible and returns its locator."""

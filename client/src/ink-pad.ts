@@ -11,6 +11,18 @@ const ERASER_RADIUS = 9;
 const UNDO_STEPS = 200;
 const PEN_QUIET_MS = 60_000;
 
+/** How far (x, y) is from the line of a stroke, between its points too: a fast stroke has few of them. */
+function distance(stroke: Stroke, x: number, y: number): number {
+  let nearest = Infinity;
+  for (const [i, [x1, y1]] of stroke.points.entries()) {
+    const [x0, y0] = stroke.points[Math.max(0, i - 1)]!;
+    const length = (x1 - x0) ** 2 + (y1 - y0) ** 2;
+    const along = length === 0 ? 0 : Math.min(1, Math.max(0, ((x - x0) * (x1 - x0) + (y - y0) * (y1 - y0)) / length));
+    nearest = Math.min(nearest, Math.hypot(x - x0 - along * (x1 - x0), y - y0 - along * (y1 - y0)));
+  }
+  return nearest;
+}
+
 export class InkPad {
   private readonly canvas = document.createElement("canvas");
   private drawing: CanvasRenderingContext2D;
@@ -114,7 +126,7 @@ export class InkPad {
   private erase(event: PointerEvent): void {
     const [x, y] = this.point(event);
     const strokes = this.pages[this.page]!;
-    const kept = strokes.filter((stroke) => !stroke.points.some((point) => Math.hypot(point[0] - x, point[1] - y) < ERASER_RADIUS));
+    const kept = strokes.filter((stroke) => distance(stroke, x, y) >= ERASER_RADIUS);
     if (kept.length === strokes.length) return;
     this.erased = true;
     this.pages[this.page] = kept;

@@ -15,6 +15,8 @@ const clock = form.querySelector<HTMLElement>("#clock")!;
 const data = form.dataset;
 const question = data["question"]!;
 const draftKey = `${question}/${data["lang"]}`;
+const limit = data["secondsLeft"] ? Number(data["secondsLeft"]) : null;
+const speak = form.querySelector<HTMLButtonElement>("[data-spoken]")!;
 let way: Way = "text";
 let seconds = 0;
 let handedIn = false;
@@ -36,6 +38,8 @@ function choose(next: Way, focus = true): void {
   // The pad opens on the strokes of the draft, so it waits for them.
   if (next === "ink") void restored.then(() => (pad ??= new InkPad(form.querySelector<HTMLElement>("[data-pad]")!, keptInk, touched)));
   if (focus && next === "text") text.focus();
+  if (focus && next === "spoken") speak.focus();
+  if (limit === null) clock.hidden = next === "spoken";
 }
 form.querySelector('[role="tablist"]')!.addEventListener("click", (event) => {
   const tab = (event.target as Element).closest<HTMLElement>("[data-way]");
@@ -52,7 +56,6 @@ form.querySelector('[role="tablist"]')!.addEventListener("keydown", (event) => {
 
 // ---- clock ------------------------------------------------------------------------------------------------------
 const show = (s: number): string => `${Math.floor(s / 60)}:${String(Math.floor(s % 60)).padStart(2, "0")}`;
-const limit = data["secondsLeft"] ? Number(data["secondsLeft"]) : null;
 const opened = performance.now();
 const left = (): number => (limit === null ? Infinity : limit - (performance.now() - opened) / 1000);
 let speaking: number | null = null;
@@ -69,7 +72,6 @@ setInterval(() => {
   if (left() <= 0 && !handedIn) void timeIsUp();
 }, 1000);
 showClocks();
-const speak = form.querySelector<HTMLButtonElement>("[data-spoken]")!;
 function toggleSpeaking(): void {
   if (speaking === null) speaking = performance.now();
   else {
@@ -156,6 +158,11 @@ async function restore(): Promise<void> {
     seconds = Math.max(seconds, local.seconds);
     if (local.way !== "text") choose(local.way as Way, false);
     if (!same) later = setTimeout(() => (onServer = keepOnServer()), 2000);
+  } else if (local) {
+    // The server's copy is the newer one; the time spent and the way of answering are only known here.
+    seconds = Math.max(seconds, local.seconds);
+    keptInk = serverInk ?? local.ink;
+    if (local.way !== "text") choose(local.way as Way, false);
   } else if (serverInk) {
     keptInk = serverInk;
     if (!text.value) choose("ink", false);
@@ -257,7 +264,7 @@ document.addEventListener("keydown", (event) => {
       event.preventDefault();
       link.click();
     }
-  } else if (event.code === "Space" && way === "spoken" && !(event.target instanceof HTMLButtonElement)) {
+  } else if (event.code === "Space" && way === "spoken" && !(event.target as Element).closest("button:not([role=tab]), a, dialog")) {
     event.preventDefault();
     toggleSpeaking();
   }

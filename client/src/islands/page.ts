@@ -10,11 +10,12 @@ const PAGES = "viva-1";
 async function setFormulas(root: ParentNode): Promise<void> {
   const spans = [...root.querySelectorAll<HTMLElement>(".math:not([data-set])")];
   if (spans.length === 0) return;
+  // Marked before the wait, so that a second pass over the same page does not set a formula twice.
+  for (const span of spans) span.dataset["set"] = "1";
   const address = new URL("./katex.js", import.meta.url).href;
   const { default: katex } = (await import(address)) as typeof import("katex");
   for (const span of spans) {
     const tex = span.textContent ?? "";
-    span.dataset["set"] = "1";
     katex.render(tex, span, { displayMode: span.dataset["display"] === "true", throwOnError: false, trust: false, output: "htmlAndMathml" });
   }
 }
@@ -81,6 +82,13 @@ async function emptyOutbox(): Promise<void> {
     }
     await dequeue(answer.attempt);
     for (const language of ["ko", "en"]) await dropDraft(`${answer.question}/${language}`);
+  }
+}
+
+// ---- names of keys -----------------------------------------------------------------------------------------------
+if (!/Mac|iPhone|iPad/.test(navigator.platform)) {
+  for (const key of document.querySelectorAll("kbd")) {
+    key.textContent = (key.textContent ?? "").replace("⌘↵", "Ctrl ↵").replace("⌥", "Alt ");
   }
 }
 

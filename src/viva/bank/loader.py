@@ -15,7 +15,7 @@ import yaml
 from pydantic import ValidationError
 
 from viva.bank.schema import BUILT_IN, Bank, Question, Topic
-from viva.language import Text
+from viva.language import LANGUAGES, Text
 
 BUILT_IN_FOLDER = Path(__file__).parent / "questions"
 MAX_FILE_BYTES = 1_000_000
@@ -134,8 +134,19 @@ def load_bank(
             problems.extend(error.problems)
             continue
         problems.extend(packs[-1].problems)
-    topics = [topic for pack in packs for topic in pack.topics]
+    topics: list[Topic] = []
+    titles: set[str | None] = set()
+    for pack in packs:
+        for topic in pack.topics:
+            clash = {topic.title.ko, topic.title.en} & titles - {None}
+            topics.append(topic if not clash else Topic(id=topic.id, title=_beside(topic.title, pack.title)))
+        titles |= {title for topic in pack.topics for title in (topic.title.ko, topic.title.en)}
     return Bank(topics, [question for pack in packs for question in pack.questions]), tuple(problems)
+
+
+def _beside(title: Text, pack: Text) -> Text:
+    """A chapter's title that is told apart from another pack's by its pack."""
+    return Text(**{language: f"{title.get(language)} · {pack.get(language)}" for language in LANGUAGES})
 
 
 def _load(folder: Path, name: str, cache: Path | None) -> Pack:

@@ -5,6 +5,7 @@ Every error that a person can cause ends in one sentence on standard error and e
 
 from __future__ import annotations
 
+import errno
 import importlib
 import sys
 from typing import Any
@@ -95,5 +96,11 @@ def _sentence(error: Exception) -> str | None:
     if type(error).__module__.startswith("viva."):
         return str(error)
     if isinstance(error, OSError):
-        return f"{error.filename}: {error.strerror}" if error.filename else str(error)
+        known = {
+            errno.ENOENT: say("그런 파일이 없습니다", "there is no such file"),
+            errno.EISDIR: say("폴더입니다. 파일을 주세요", "is a folder; give a file"),
+            errno.EACCES: say("읽거나 쓸 권한이 없습니다", "may not be read or written"),
+            errno.ENOSPC: say("디스크가 가득 찼습니다", "the disk is full"),
+        }
+        return f"{error.filename}: {known.get(error.errno or 0, error.strerror)}" if error.filename else str(error)
     return None

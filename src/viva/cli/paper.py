@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+from functools import lru_cache
+from typing import Any
 
 from rich.console import Console
 from rich.padding import Padding
@@ -12,7 +14,7 @@ from rich.text import Text as Styled
 from viva.bank import Question
 from viva.cli.say import say
 from viva.grading import Grade
-from viva.language import Language
+from viva.language import Language, Text
 from viva.web.stats import Stats
 
 SIGNS = {"made": ("●", "green"), "partly": ("◐", "yellow"), "missed": ("○", "bright_black"), "backwards": ("⇄", "red")}
@@ -23,15 +25,22 @@ console = Console(highlight=False, soft_wrap=False, width=min(Console().width, W
 
 
 def plain(text: str) -> str:
-    """Markdown for a terminal: formulas keep their LaTeX and lose their dollars."""
-    return re.sub(r"\$+([^$]+)\$+", r"\1", text)
+    """Markdown for a terminal: formulas as Unicode text, without their dollars."""
+    return re.sub(r"\$+([^$]+)\$+", lambda formula: _latex().latex_to_text(formula[1]).strip(), text).replace("**", "")
+
+
+@lru_cache(maxsize=1)
+def _latex() -> Any:
+    from pylatexenc.latex2text import LatexNodes2Text
+
+    return LatexNodes2Text(math_mode="text", strict_latex_spaces=False)
 
 
 def _grid() -> Table:
     """A sign and a text that wraps beside it."""
     grid = Table.grid(padding=(0, 1, 0, 0))
     grid.add_column(width=2, justify="right")
-    grid.add_column()
+    grid.add_column(overflow="fold", width=console.width - 4)
     return grid
 
 
@@ -43,7 +52,7 @@ def print_question(question: Question, language: Language) -> None:
 
 def print_answer(question: Question, language: Language, *, points: bool = True) -> None:
     if question.answer is not None:
-        console.print(Padding(Styled(plain(question.answer.get(language))), (0, 2)))
+        console.print(Padding(Styled(plain(question.answer.get(language)), overflow="fold"), (0, 2)))
         console.print()
     listed = _grid()
     for point in question.points if points else ():
@@ -51,7 +60,7 @@ def print_answer(question: Question, language: Language, *, points: bool = True)
     console.print(listed)
     if question.misconceptions:
         console.print()
-        console.print(Styled(say("많이들 이렇게 말하지만", "What people often say"), style="bold"))
+        console.print(Styled(Text(ko="많이들 이렇게 말하지만", en="What people often say").get(language), style="bold"))
         wrongs = _grid()
         for wrong in question.misconceptions:
             wrongs.add_row(Styled("✗", "red"), Styled(plain(wrong.text.get(language)), "red"))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 import uuid
 
@@ -32,7 +33,7 @@ def practice_command(mode: str, topic: str | None, count: int | None, lang: Lang
         raise click.ClickException(say("'{topic}'라는 주제가 없습니다. 있는 주제: {all}", "There is no topic '{topic}'. There are: {all}", topic=topic, all=", ".join(found.by_topic)))
     with Store.open() as store:
         learner = store.learner()
-        language = lang or parse_language(str(learner.settings().get("language") or ""), default=parse_language(say("ko", "en")))
+        language = lang or parse_language(os.environ.get("VIVA_LANG") or str(learner.settings().get("language") or ""), default=parse_language(say("ko", "en")))
         queue = build_queue(
             "topic" if topic and mode == "due" else mode, desk.queue_items(found), learner.cards(), now(), desk.study_settings(learner),
             new_today=desk.new_today(learner, now()), seed=random.SystemRandom().randrange(2**31), topic=topic,

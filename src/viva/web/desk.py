@@ -20,6 +20,7 @@ from viva.study.settings import StudySettings
 
 NEW_PER_DAY = 10
 GRADES_LOOKED_AT = 5000
+MOST_DAYS_AHEAD = 3 * 366
 RETENTION = 0.9
 
 
@@ -40,16 +41,45 @@ def queue_items(bank: Bank) -> list[Item]:
     return [Item(question.key, question.topic, question.level, order) for order, question in enumerate(bank)]
 
 
-def parse_interview(value: str) -> date:
+class FormError(ValueError):
+    """What was typed into a form cannot be used; ``text`` says why, in both languages."""
+
+    def __init__(self, ko: str, en: str) -> None:
+        self.text = Text(ko=ko, en=en)
+        super().__init__(en)
+
+
+def parse_interview(value: str, today: date) -> date:
     """The interview's date from a form.
 
     Raises:
-        ValueError: it is not a date.
+        FormError: it is not a date, is over, or lies more than three years ahead.
     """
+    shown = value.strip()[:40]
     try:
-        return date.fromisoformat(value.strip())
+        day = date.fromisoformat(shown)
     except ValueError:
-        raise ValueError(f"'{value[:40]}' is not a date; write it as 2026-12-24") from None
+        raise FormError(f"'{shown}'은(는) 날짜가 아닙니다. {today.isoformat()}처럼 적어 주세요.", f"'{shown}' is not a date; write it like {today.isoformat()}.") from None
+    if day < today:
+        raise FormError(f"면접일 {shown}은 이미 지났습니다. 앞으로의 날짜를 적거나 비워 두세요.", f"The interview date {shown} is over; give one ahead, or none.")
+    if (day - today).days > MOST_DAYS_AHEAD:
+        raise FormError(f"면접일 {shown}이 너무 멉니다. 3년 안의 날짜를 적어 주세요.", f"The interview date {shown} is too far ahead; give one within three years.")
+    return day
+
+
+def parse_number(value: str, least: int, most: int, what: Text) -> int:
+    """A whole number from a form.
+
+    Raises:
+        FormError: it is no whole number, or outside ``least``..``most``.
+    """
+    shown = value.strip()[:20]
+    if shown.lstrip("+-").isdecimal() and least <= int(shown) <= most:
+        return int(shown)
+    raise FormError(
+        f"{what.ko}: '{shown}'은(는) 쓸 수 없습니다. {least}부터 {most}까지의 수를 적어 주세요.",
+        f"{what.en}: '{shown}' cannot be used; give a whole number from {least} to {most}.",
+    )
 
 
 def days_left(learner: Learner, moment: datetime) -> int | None:
@@ -119,6 +149,11 @@ def first_open(session: Session, learner: Learner) -> int | None:
     """The place (from 1) of the first question without an answer."""
     answered = attempts_in(session, learner)
     return next((place for place, key in enumerate(session.questions, 1) if key not in answered), None)
+
+
+def unrated(session: Session, learner: Learner) -> Attempt | None:
+    """The first answer of the session that was not rated yet."""
+    return next((attempt for attempt in learner.attempts_in(session.id) if learner.review_of(attempt.id) is None), None)
 
 
 def seconds_left(session: Session, moment: datetime) -> float | None:

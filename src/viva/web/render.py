@@ -18,6 +18,7 @@ from markupsafe import Markup
 from viva import __version__
 from viva.bank import markup
 from viva.language import Language, Text, parse_language
+from viva.study.settings import StudySettings
 from viva.web.guard import csrf_token
 from viva.web.state import AppState, local_offset
 
@@ -82,7 +83,7 @@ def page(request: Request, template: str, status: int = 200, **values: Any) -> H
             "path": request.url.path + (f"?{request.url.query}" if request.url.query else ""),
             "version": __version__,
             "static": static_url,
-            "undo_label": _undo_label(viva, language) if request.query_params.get("done") else None,
+            **_steps(viva, language, request.query_params.get("done")),
             "done": request.query_params.get("done"),
             "md": lambda text: Markup(markup.render(_pick(text, language))),
             "mdi": lambda text: Markup(markup.render_inline(_pick(text, language))),
@@ -145,7 +146,8 @@ def local(moment: datetime) -> datetime:
 def day(value: date | datetime, language: Language) -> str:
     """A date as people write it: '11월 21일 (금)', 'Fri 21 Nov'."""
     if isinstance(value, datetime):
-        value = local(value).date()
+        # The learner's day begins at four: what was done after midnight belongs to the evening before.
+        value = (local(value) - timedelta(hours=StudySettings().day_start_hour)).date()
     weekday = WEEKDAYS[language][value.weekday()]
     if language == "ko":
         return f"{value.month}월 {value.day}일 ({weekday})"
@@ -159,6 +161,11 @@ def _pick(text: Text | str | None, language: Language) -> str:
     return text if isinstance(text, str) else text.get(language)
 
 
-def _undo_label(viva: AppState, language: Language) -> str | None:
-    done = next((step for step in viva.learner.undo_list() if step.state == "done"), None)
-    return done.label.get(language) if done else None
+def _steps(viva: AppState, language: Language, notice: str | None) -> dict[str, str | None]:
+    """What the notice of a page offers: the step to undo, and the one just undone or done again."""
+    if not notice:
+        return {"undo_label": None, "redo_label": None}
+    steps = viva.learner.undo_list()
+    done = next((step.label.get(language) for step in steps if step.state == "done"), None)
+    undone = next((step.label.get(language) for step in reversed(steps) if step.state == "undone"), None)
+    return {"undo_label": done, "redo_label": undone}

@@ -11,6 +11,7 @@ from viva.language import Language
 from viva.store import Learner
 from viva.study import progress
 from viva.study.plan import plan_days
+from viva.study.schedule import REVIEW_STATE
 from viva.web import desk
 
 DAYS_SHOWN = 28
@@ -40,19 +41,23 @@ def collect(learner: Learner, bank: Bank, moment: datetime) -> Stats:
     cards = {key: card for key, card in learner.cards().items() if key in bank}
     # A year and a bit is what the page shows; a learner of ten years should not wait for the other nine.
     reviews = learner.reviews(since=moment - timedelta(days=DAYS_LOOKED_AT))
+    # Right after an answer everybody remembers it; recall says something from the first review on another day.
+    known = {key: card for key, card in cards.items() if card.state == REVIEW_STATE}
     coverage = progress.coverage_by_topic(desk.queue_items(bank), cards)
-    retention = progress.retention_by_topic(desk.queue_items(bank), cards, moment, settings.retention)
+    retention = progress.retention_by_topic(desk.queue_items(bank), known, moment, settings.retention)
     topics = [
         {"topic": topic, "seen": coverage[topic.id].seen, "total": coverage[topic.id].total, "retention": retention.get(topic.id)}
         for topic in bank.topics
     ]
-    missed = []
+    missed: list[dict[str, Any]] = []
     for entry in progress.most_missed_points(((key, stored.grade) for key, stored in learner.latest_grades(desk.GRADES_LOOKED_AT)), limit=MISSED_SHOWN * 3):
         question = bank.get(entry.question)
         point = next((p for p in question.points if p.id == entry.point), None) if question else None
         if question and point:
             missed.append({"question": question, "point": point, "missed": entry.missed, "asked": entry.asked, "last": entry.last_status})
     totals = learner.totals()
+    # A point missed at its only chance says little, as long as there are points that were missed twice.
+    missed = [row for row in missed if row["asked"] > 1] or missed
     return Stats(
         reviews=totals.reviews,
         answers=totals.answers,

@@ -24,8 +24,14 @@ def register(store: Store, packs_folder: Path) -> None:
         write_question(path, Question.model_validate(payload["before" if direction == "undo" else "after"]))
 
     def remove_pack(payload: Any, direction: Literal["undo", "redo"]) -> None:
+        move(payload, to_the_side=direction == "redo")
+
+    def import_pack(payload: Any, direction: Literal["undo", "redo"]) -> None:
+        move(payload, to_the_side=direction == "undo")
+
+    def move(payload: Any, *, to_the_side: bool) -> None:
         shown, aside = packs_folder / payload["name"], packs_folder / payload["aside"]
-        source, target = (aside, shown) if direction == "undo" else (shown, aside)
+        source, target = (shown, aside) if to_the_side else (aside, shown)
         if target.exists() and not source.exists():
             return  # done already, before a crash
         if target.exists() or not source.exists():
@@ -37,3 +43,4 @@ def register(store: Store, packs_folder: Path) -> None:
 
     store.undo_handlers["edit-question"] = edit_question
     store.undo_handlers["remove-pack"] = remove_pack
+    store.undo_handlers["import-pack"] = import_pack

@@ -55,8 +55,9 @@ def keep(request: Request, token: Annotated[str, Form()], title: Annotated[str, 
     report = read_list(raw, name.decode(), language=language)
     pack = save_pack(report, title.strip() or Path(name.decode()).stem, viva.packs_folder, language)
     path.unlink(missing_ok=True)
+    viva.learner.record_action("import-pack", Text(ko="목록 가져오기", en="import of a list"), {"name": pack, "aside": f".removed-{pack}-{secrets.token_hex(4)}"})
     viva.reload()
-    return RedirectResponse(f"/outline?q=&done=import#topic-{pack}", 303)
+    return RedirectResponse("/packs?done=import", 303)
 
 
 @router.post("/packs/{name}/remove")
@@ -68,7 +69,7 @@ def remove(request: Request, name: str) -> Response:
         raise HTTPException(404, Text(ko="그런 팩이 없습니다.", en="There is no such pack.").get(language_of(request)))
     aside = viva.packs_folder / f".removed-{name}-{secrets.token_hex(4)}"
     shutil.move(folder, aside)
-    viva.learner.record_action("remove-pack", Text(ko="팩 치우기", en="removal of a pack"), {"name": name, "aside": aside.name})
+    viva.learner.record_action("remove-pack", Text(ko="목록 치우기", en="removal of a list"), {"name": name, "aside": aside.name})
     viva.reload()
     return RedirectResponse("/packs?done=remove", 303)
 

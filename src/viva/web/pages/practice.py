@@ -36,18 +36,18 @@ def home(request: Request) -> Response:
 
 @router.get("/welcome")
 def welcome(request: Request) -> HTMLResponse:
-    return page(request, "welcome.html", today=date.today())
+    return page(request, "welcome.html", today=date.today(), error=None)
 
 
 @router.post("/welcome")
 def choose(request: Request, language: Annotated[str, Form()], interview: Annotated[str, Form()] = "") -> Response:
     learner = state(request).learner
     learner.set_setting("language", parse_language(language))
-    if interview:
+    if interview.strip():
         try:
-            desk.set_interview(learner, desk.parse_interview(interview), date.today())
-        except ValueError as error:
-            raise HTTPException(422, str(error)) from None
+            desk.set_interview(learner, desk.parse_interview(interview, date.today()), date.today())
+        except desk.FormError as error:
+            return page(request, "welcome.html", status=422, today=date.today(), error=error.text, language=parse_language(language))
     return RedirectResponse("/practice", 303)
 
 
@@ -96,11 +96,18 @@ def start(
     mode: Annotated[str, Form()],
     topic: Annotated[str, Form()] = "",
     key: Annotated[str, Form()] = "",
-    count: Annotated[int, Form(ge=1, le=500)] = 10,
-    minutes: Annotated[int, Form(ge=1, le=600)] = 30,
-    extra: Annotated[int, Form(ge=0, le=100)] = 0,
+    count: Annotated[str, Form()] = "10",
+    minutes: Annotated[str, Form()] = "30",
+    pack: Annotated[str, Form()] = "",
+    extra: Annotated[str, Form()] = "0",
 ) -> Response:
     viva = state(request)
+    try:
+        questions = desk.parse_number(count, 1, 500, Text(ko="문제 수", en="Number of questions"))
+        time_limit = desk.parse_number(minutes, 1, 600, Text(ko="시간(분)", en="Minutes"))
+        more = desk.parse_number(extra, 0, 100, Text(ko="새 질문", en="New questions"))
+    except desk.FormError as error:
+        raise HTTPException(422, error.text.get(language_of(request))) from None
     learner, moment = viva.learner, now()
     if mode == "one":
         if key not in viva.bank:
@@ -110,24 +117,28 @@ def start(
         raise HTTPException(422, Text(ko="연습할 주제를 골라 주세요.", en="Choose a topic to practise.").get(language_of(request)))
     elif mode in MODES:
         keys = build_queue(
-            mode, desk.queue_items(viva.bank), learner.cards(), moment, desk.study_settings(learner, extra_new=extra),
+            mode, [item for item in desk.queue_items(viva.bank) if not pack or item.key.startswith(f"{pack}.")], learner.cards(), moment,
+            desk.study_settings(learner, extra_new=more),
             new_today=desk.new_today(learner, moment), seed=random.SystemRandom().randrange(2**31),
-            topic=topic or None, limit=count if mode == "exam" else None, weak=desk.weak_points(learner) if mode == "weak" else {},
+            topic=topic or None, limit=questions if mode == "exam" else None, weak=desk.weak_points(learner) if mode == "weak" else {},
         )  # fmt: skip
     else:
         raise HTTPException(422, Text(ko=f"'{mode}'라는 연습 방법은 없습니다.", en=f"There is no way of practising called '{mode}'.").get(language_of(request)))
     if not keys:
         return RedirectResponse("/practice?empty=1", 303)
-    limit = minutes * 60 if mode == "exam" else None
+    limit = time_limit * 60 if mode == "exam" else None
     session = learner.start_session(mode, keys, params={"topic": topic} if topic else {}, time_limit_seconds=limit)
     return RedirectResponse(f"/practice/{session.id}/1", 303)
 
 
 @router.get("/practice/{session_id}")
 def resume(request: Request, session_id: str) -> Response:
-    """The first question of the session that has no answer yet, or the session's end."""
+    """The answer that still waits for its rating, or the first question without an answer, or the session's end."""
     learner = state(request).learner
     session = _session(request, session_id)
+    waiting = desk.unrated(session, learner) if session.mode != "exam" else None
+    if waiting is not None:
+        return RedirectResponse(f"/attempts/{waiting.id}", 303)
     place = desk.first_open(session, learner)
     return RedirectResponse(f"/practice/{session.id}/{place}" if place else f"/practice/{session.id}/end", 303)
 
@@ -240,8 +251,8 @@ def _open_session(learner: Learner) -> dict[str, Any] | None:
         if session.mode != "one":
             left = desk.seconds_left(session, now())
             place = desk.first_open(session, learner)
-            if place and (left is None or left > 0):
-                return {"id": session.id, "place": place, "total": len(session.questions), "mode": session.mode}
+            if (place or (session.mode != "exam" and desk.unrated(session, learner))) and (left is None or left > 0):
+                return {"id": session.id, "place": place or len(session.questions), "total": len(session.questions), "mode": session.mode}
     return None
 
 

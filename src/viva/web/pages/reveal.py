@@ -22,6 +22,7 @@ from viva.web.state import now
 
 router = APIRouter()
 STATUSES = ("made", "partly", "missed", "backwards")
+UNDERLINED = ("backwards", "made", "partly")
 EARLIER_SHOWN = 10
 
 
@@ -96,13 +97,15 @@ def rate(request: Request, attempt_id: str, rating: Annotated[int, Form(ge=1, le
 
 def marked_answer(attempt: Attempt, grade: Grade) -> Markup:
     """The answer as HTML, with the words behind each mark underlined: made, partly, backwards or a misconception."""
-    spans = [(mark.start, mark.end, mark.status, mark.id) for mark in grade.points if mark.end > mark.start]
+    spans = [(mark.start, mark.end, mark.status, mark.id) for mark in grade.points if mark.end > mark.start and mark.status != "missed"]
     spans += [(mark.start, mark.end, "backwards", mark.id) for mark in grade.misconceptions]
     text, at, parts = attempt.text or "", 0, []
-    # A misconception wins over a point that was read from the same words: it is the more useful thing to see.
-    for start, end, status, name in sorted(spans, key=lambda s: (s[0], s[2] != "backwards", -s[1])):
-        if start < at or end > len(text):
-            continue
+    shown: list[tuple[int, int, str, str]] = []
+    # Where marks share words, what was turned round is the most useful thing to see, then what was made.
+    for span in sorted(spans, key=lambda span: (UNDERLINED.index(span[2]), span[0])):
+        if span[1] <= len(text) and all(span[1] <= other[0] or span[0] >= other[1] for other in shown):
+            shown.append(span)
+    for start, end, status, name in sorted(shown):
         parts += [escape(text[at:start]), Markup('<mark class="{}" data-mark="{}">{}</mark>').format(status, name, text[start:end])]
         at = end
     parts.append(escape(text[at:]))

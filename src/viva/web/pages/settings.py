@@ -19,10 +19,14 @@ THEMES = ("auto", "light", "dark")
 
 
 @router.get("/settings")
-def settings_page(request: Request, saved: int = 0, imported: str = "") -> HTMLResponse:
+def settings_page(request: Request, imported: str = "") -> HTMLResponse:
+    return _draw(request, imported=imported)
+
+
+def _draw(request: Request, *, imported: str = "", error: str = "") -> HTMLResponse:
     viva = state(request)
     return page(
-        request, "settings.html", tab="settings", study=desk.study_settings(viva.learner), themes=THEMES, saved=saved, imported=imported,
+        request, "settings.html", status=422 if error else 200, error=error, tab="settings", study=desk.study_settings(viva.learner), themes=THEMES, imported=imported,
         backups=viva.store.list_backups()[:12], place=viva.store.database.path, today=date.today(), steps=viva.learner.undo_list(),
     )  # fmt: skip
 
@@ -32,24 +36,27 @@ def save_settings(
     request: Request,
     language: Annotated[str, Form()],
     interview: Annotated[str, Form()] = "",
-    new_per_day: Annotated[int, Form(ge=0, le=200)] = desk.NEW_PER_DAY,
-    retention: Annotated[int, Form(ge=70, le=97)] = 90,
+    new_per_day: Annotated[str, Form()] = str(desk.NEW_PER_DAY),
+    retention: Annotated[str, Form()] = "90",
     theme: Annotated[str, Form()] = "auto",
 ) -> Response:
     learner = state(request).learner
-    try:
-        day = desk.parse_interview(interview) if interview.strip() else None
-    except ValueError as error:
-        raise HTTPException(422, str(error)) from None
-    wanted: dict[str, Any] = {
-        "language": parse_language(language), "new_per_day": new_per_day,
-        "retention": retention / 100, "theme": theme if theme in THEMES else "auto",
-    }  # fmt: skip
     before = {"new_per_day": desk.NEW_PER_DAY, "retention": desk.RETENTION, "theme": "auto", **learner.settings()}
+    try:
+        # A date that is over may stay as it is while something else is changed.
+        changed = interview.strip() != (before.get("interview") or "")
+        day = desk.parse_interview(interview, date.today()) if interview.strip() and changed else None
+        new = desk.parse_number(new_per_day, 0, 200, Text(ko="하루에 볼 새 질문", en="New questions a day"))
+        recall = desk.parse_number(retention, 70, 97, Text(ko="목표 기억률", en="Target recall"))
+    except desk.FormError as error:
+        return _draw(request, error=error.text.get(language_of(request)))
+    wanted: dict[str, Any] = {
+        "language": parse_language(language), "new_per_day": new,
+        "retention": recall / 100, "theme": theme if theme in THEMES else "auto",
+    }  # fmt: skip
     wanted = {name: value for name, value in wanted.items() if before.get(name) != value}
-    chosen_day = day.isoformat() if day else None
-    if chosen_day != before.get("interview"):
-        wanted["interview"] = chosen_day
+    if changed:
+        wanted["interview"] = day.isoformat() if day else None
         if day is not None:
             wanted["begun"] = date.today().isoformat()
     if wanted:
