@@ -13,10 +13,11 @@ from contextlib import contextmanager
 from typing import Any
 from urllib.parse import urlsplit
 
-from playwright.sync_api import Error
+import pytest
 
 from viva.bank import Bank, load_bank
 
+Error = pytest.importorskip("playwright.sync_api", reason="playwright is not installed: pip install 'viva[test]'").Error
 LANGUAGES = ("ko", "en")
 PHONE = {"width": 360, "height": 740}
 DESK = {"width": 1180, "height": 800}
