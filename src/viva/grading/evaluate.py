@@ -111,7 +111,7 @@ def _agreement(answers: Sequence[Answer], values: Sequence[float], chosen: Seque
         "pearson": _correlation(ours, human),
         "spearman": _correlation(_ranks(ours), _ranks(human)),
         "mean_error": statistics.fmean(abs(a - b) for a, b in zip(ours, human, strict=True)),
-        **{f"P({better} > {worse})": _preference(answers, values, by_kind[better], by_kind[worse]) for better, worse in PAIRS},
+        **{f"P({better} > {worse})": _preference(answers, values, by_kind.get(better, ()), by_kind.get(worse, ())) for better, worse in PAIRS},
         "kinds": {
             kind: {"n": len(indices), "mean": statistics.fmean(values[i] for i in indices), "human": statistics.fmean(answers[i].human_score for i in indices)}
             for kind, indices in sorted(by_kind.items()) if kind

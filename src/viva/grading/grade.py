@@ -12,9 +12,10 @@ from functools import lru_cache
 
 from viva.bank import Question
 from viva.bank.schema import Misconception, Point
+from viva.grading.binding import crossed, is_everyday, is_true_anyway, misstated, swaps
 from viva.grading.clauses import Reading, read
 from viva.grading.copying import is_copy
-from viva.grading.cues import compile_cues, question_words
+from viva.grading.cues import Cue, compile_cues, question_words
 from viva.grading.marks import STATUSES, Grade, MisconceptionMark, PointMark, Status
 from viva.grading.matcher import Found, Matching, best_windows, fullest
 from viva.grading.scorer import conclude
@@ -35,7 +36,8 @@ def grade(question: Question, answer: str, language: Language) -> Grade:
         return conclude(question, blank_grade(question).points, (), False, OFFLINE)
     order = _languages(reading.source.text, language)
     matching = Matching(reading, question_words(question, order))
-    points = tuple(_mark(matching, point, order, answer, language) for point in question.points)
+    made = {point.id: _made(matching, question, point, order) for point in question.points}
+    points = tuple(_mark(matching, question, point, order, made, answer, language) for point in question.points)
     wrong = (_misconception(matching, entry, order, answer) for entry in question.misconceptions)
     said_wrong = tuple(mark for mark in wrong if mark is not None)
     return conclude(question, points, said_wrong, is_copy(question, answer), OFFLINE)
@@ -91,24 +93,73 @@ def _languages(text: str, language: Language) -> tuple[Language, ...]:
     return ("ko", "en") if share > 0.3 else ("en", "ko")
 
 
-def _mark(matching: Matching, point: Point, order: tuple[Language, ...], answer: str, language: Language) -> PointMark:
-    windows = fullest(matching, compile_cues(point.cues, order))
+def _made(matching: Matching, question: Question, point: Point, order: tuple[Language, ...]) -> Found | None:
+    """The best place where the point is stated, of its own subject."""
+    for found in fullest(matching, compile_cues(point.cues, order)):
+        enough = found.straight >= found.cue.needed or _all_but_weak(matching, question, found)
+        if enough and _earns(matching, found) and matching.is_statement(found.first, found.last) and not crossed(matching, point, found):
+            return found
+    return None
+
+
+def _all_but_weak(matching: Matching, question: Question, found: Found) -> bool:
+    """Whether only an everyday word of a cue of three or more ideas is left unsaid, and all of it in one sentence."""
+    if len(found.cue.ideas) < 3 or found.cue.phrase or found.straight < found.cue.needed - 1 or found.contrary:
+        return False
+    if matching.reading.sentence[found.first] != matching.reading.sentence[found.last]:
+        return False
+    missing = next(idea for idea, hit in zip(found.cue.ideas, found.hits, strict=True) if hit is None)
+    said = sum(hit is not None and not is_everyday(idea) for idea, hit in zip(found.cue.ideas, found.hits, strict=True))
+    return is_everyday(missing) and said >= 2 and missing is not found.cue.ideas[-1]
+
+
+def _mark(
+    matching: Matching, question: Question, point: Point, order: tuple[Language, ...], all_made: dict[str, Found | None], answer: str, language: Language
+) -> PointMark:
+    cues = compile_cues(point.cues, order)
+    windows = fullest(matching, cues)
     full = [f for f in windows if f.straight >= f.cue.needed and _earns(matching, f)]
-    made = next((f for f in full if matching.is_statement(f.first, f.last)), None)
+    made = all_made[point.id]
     said = _opposite(matching, point, order)
     if said is not None and (made is None or _same_place(made, said)):
         return _quoted(matching.reading, point.id, "backwards", said, answer, language)
     if made is not None:
         return _quoted(matching.reading, point.id, "made", made, answer, language)
-    turned = next((f for f in windows if _turned_round(matching, f)), None)
+    turned = next((f for f in windows if _turned_round(matching, f) and not crossed(matching, point, f)), None)
+    turned = turned or _accused(matching, question, point, cues, all_made)
     if turned is not None:
         return _quoted(matching.reading, point.id, "backwards", turned, answer, language)
-    note = next((f for f in full if matching.form(f.first, f.last) == "note"), None)
-    half = (f for f in windows if _is_half(matching, f) and matching.is_statement(f.first, f.last))
+    note = next((f for f in full if matching.form(f.first, f.last) == "note" and not crossed(matching, point, f)), None)
+    half = (f for f in windows if _is_half(matching, f) and matching.is_statement(f.first, f.last) and not crossed(matching, point, f))
     partly = note or next(half, None)
     if partly is not None:
         return _quoted(matching.reading, point.id, "partly", partly, answer, language)
     return PointMark(point.id, "missed", why=_LISTED.get(language) if full else "")
+
+
+def _accused(
+    matching: Matching, question: Question, point: Point, cues: tuple[Cue, ...], made: dict[str, Found | None]
+) -> Found | None:
+    """Where the point's predicate is said of the other subject, or with another number.
+
+    What earns another point in the same place is no mistake, and neither is what the model answer says too.
+    """
+    others = [found for key, found in made.items() if found is not None and key != point.id]
+    for kind, find in (("swap", swaps), ("number", misstated)):
+        for cue in cues:
+            for found in find(matching, point, cue):
+                key = next(hit for hit in reversed(found.hits) if hit is not None)
+                if (
+                    _earns(matching, found)
+                    and matching.is_statement(found.first, found.last)
+                    and not matching.is_question(found)
+                    and not matching.is_denied_window(found)
+                    and not matching.is_refuted(found)
+                    and not any(hit is not None and hit.first <= key.last and key.first <= hit.last for other in others for hit in other.hits)
+                    and not is_true_anyway(question, point, cue, kind)
+                ):
+                    return found
+    return None
 
 
 def _earns(matching: Matching, found: Found) -> bool:
@@ -203,7 +254,7 @@ def _span(reading: Reading, found: Found, answer: str) -> tuple[int, int]:
 
 def _why(reading: Reading, status: Status, found: Found, language: Language) -> str:
     said = ", ".join(dict.fromkeys(f"‘{hit.word.strip()}’" for hit in found.hits if hit is not None and not (status == "partly" and hit.contrary)))
-    open_ideas = [idea.text for idea, hit in zip(found.cue.ideas, found.hits, strict=True) if hit is None or hit.contrary]
+    open_ideas = [idea.text for idea, hit in zip(found.cue.ideas, found.hits, strict=False) if hit is None or hit.contrary]
     missing = ", ".join(f"‘{text}’" for text in dict.fromkeys(open_ideas))
     if status == "backwards":
         text = Text(ko=f"{said}: 방향이 거꾸로예요.", en=f"{said}: the other way round.")

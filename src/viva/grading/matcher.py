@@ -59,6 +59,8 @@ class Matching:
     asked: Asked
     _hits: dict[int, tuple[Idea, tuple[Hit, ...]]] = field(default_factory=dict)
     _forms: dict[int, Form] = field(default_factory=dict)
+    governors: dict[str, tuple[int | None, ...]] = field(default_factory=dict)
+    """Which side of a contrast governs each token, once it was asked for (see :mod:`viva.grading.contrasts`)."""
 
     def hits(self, idea: Idea) -> tuple[Hit, ...]:
         """Every place where ``idea`` is named."""
