@@ -130,6 +130,15 @@ class Learner:
             "#points li:not(.wrong)", "items => items.map(item => item.querySelector('[aria-pressed=true]').value)"
         )
 
+    def mark(self, place: int, status: str) -> None:
+        """Overrules the mark of the point at ``place`` (from 0) and waits until the page has followed."""
+        self.page.locator("#points li:not(.wrong)").nth(place).locator(f"button.{status}").click()
+        self.settled()
+
+    def settled(self) -> None:
+        """Waits until no mark is on its way any more."""
+        self.until("() => document.querySelector('#main') && !document.querySelector('#main[aria-busy]')")
+
     def suggested(self) -> int | None:
         button = self.page.locator("[data-suggested]")
         return int(button.get_attribute("value")) if button.count() else None

@@ -66,8 +66,7 @@ def tour(learner: Learner, folder: Path) -> Iterator[str]:
     learner.open(answer_by_hand(learner))
     learner.see("[data-replay] canvas")
     yield "reveal, handwritten"
-    page.click("#points button.partly >> nth=0")
-    learner.until("() => document.querySelector('#points button.partly').ariaPressed === 'true'")
+    learner.mark(0, "partly")
     yield "reveal, marked by the learner"
     learner.open(first)
     yield "reveal, rated"
@@ -97,10 +96,10 @@ def tour(learner: Learner, folder: Path) -> Iterator[str]:
     page.wait_for_url("**/packs/preview")
     yield "a list, read"
     page.click("form.stack button.go")
-    page.wait_for_url("**/outline?*")
-    key = page.locator("details.q").last.get_attribute("id").removeprefix("q-")
-    learner.open("/packs")
+    page.wait_for_url("**/packs?done=import")
     yield "packs"
+    learner.open("/outline")
+    key = page.locator("details.q").last.get_attribute("id").removeprefix("q-")
     learner.open(f"/questions/{key}/edit")
     yield "edit"
     learner.open("/print?topic=activations")
@@ -219,14 +218,15 @@ def test_a_whole_question_with_the_keyboard_alone(app: Any, chromium: Any) -> No
         page.keyboard.type("Layers trained by backpropagation.")
         learner.hand_in()
         # A mark by keyboard: the focus stays on it, so that the next press changes it again.
-        button = page.locator("#points li").nth(1).locator("button.partly")
-        button.focus()
+        page.locator("#points li").nth(1).locator("button.backwards").focus()
         page.keyboard.press("Enter")
-        learner.until("() => document.querySelectorAll('#points li')[1].querySelector('button.partly').ariaPressed === 'true'")
-        learner.until("() => document.activeElement.matches('#points li button.partly')")
-        page.keyboard.press("Tab")
+        learner.settled()
+        assert learner.marks()[1] == "backwards"
+        assert page.evaluate("document.activeElement.matches('#points li:nth-child(2) button.backwards')"), "the focus is lost"
+        page.keyboard.press("Shift+Tab")
         page.keyboard.press("Space")
-        learner.until("() => document.querySelectorAll('#points li')[1].querySelector('button.missed').ariaPressed === 'true'")
+        learner.settled()
+        assert learner.marks()[1] == "missed"
         page.evaluate("document.activeElement.blur()")
         suggested = learner.suggested()
         page.keyboard.press("Enter")

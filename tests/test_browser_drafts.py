@@ -16,6 +16,7 @@ def test_a_closed_tab_loses_no_word(app: Any, chromium: Any) -> None:
         learner.ask()
         path = learner.path()
         learner.page.locator("textarea").press_sequentially("시그모이드는 기울기가 0.25보다 작아서", delay=5)
+        learner.page.wait_for_timeout(100)
         learner.page.close()
         learner.page = learner.context.new_page()
         learner.open(path)

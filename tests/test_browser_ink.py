@@ -251,14 +251,12 @@ def test_the_reveal_shows_the_strokes_and_the_learner_marks_them(app: Any, chrom
         assert learner.suggested() is None
         learner.see(".hint", "말했는지 스스로 표시해 주세요")
         assert set(learner.marks()) == {"missed"}
-        page.locator("#points li button.made").first.click()
-        learner.until("() => document.querySelector('#points li button.made').ariaPressed === 'true'")
+        learner.mark(0, "made")
         assert learner.suggested() in (1, 2, 3)
         # The strokes are still there after the page was drawn anew.
         learner.until(inked)
         for place in range(1, len(bank()[QUESTION].points)):
-            page.locator("#points li button.made").nth(place).click()
-            learner.until("place => document.querySelectorAll('#points li button.made')[place].ariaPressed === 'true'", place)
+            learner.mark(place, "made")
         assert learner.suggested() == 4
 
         with page.expect_download() as svg:

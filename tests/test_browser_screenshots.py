@@ -84,7 +84,8 @@ def picture(learner: Learner, folder: Path, name: str, last: str) -> None:
     page.set_viewport_size({"width": width, "height": DESK["height"]})
 
 
-# A page of text needs no more than 256 colours, and takes half the room then: the most frequent ones stay as they are.
+# A page of text needs no more than 256 colours, and takes half the room then: the most frequent ones stay as they are,
+# shades too close to tell apart become one.
 REDUCE = """async data => { const image = new Image(); image.src = 'data:image/png;base64,' + data; await image.decode();
   const canvas = Object.assign(document.createElement('canvas'), { width: image.width, height: image.height });
   const drawing = canvas.getContext('2d'); drawing.drawImage(image, 0, 0);
@@ -93,10 +94,12 @@ REDUCE = """async data => { const image = new Image(); image.src = 'data:image/p
   for (let y = 0; y < image.height; y++) if (new Set(pixels.subarray(y * image.width, (y + 1) * image.width)).size > 3) lines++;
   for (const pixel of pixels) counts.set(pixel, (counts.get(pixel) ?? 0) + 1);
   const parts = colour => [colour & 255, colour >> 8 & 255, colour >> 16 & 255];
-  const palette = [...counts.keys()].sort((a, b) => counts.get(b) - counts.get(a)).slice(0, 256).map(parts), index = new Map();
-  for (const colour of counts.keys()) { const [r, g, b] = parts(colour); let best = 0, least = Infinity;
+  const palette = [], index = new Map(), nearest = colour => { const [r, g, b] = parts(colour); let best = 0, least = Infinity;
     palette.forEach(([x, y, z], i) => { const far = (r - x) ** 2 + (g - y) ** 2 + (b - z) ** 2; if (far < least) { least = far; best = i; } });
-    index.set(colour, best); }
+    return [best, least]; };
+  for (const colour of [...counts.keys()].sort((a, b) => counts.get(b) - counts.get(a)))
+    if (palette.length < 256 && nearest(colour)[1] > 60) palette.push(parts(colour));
+  for (const colour of counts.keys()) index.set(colour, nearest(colour)[0]);
   const base64 = bytes => { let text = ''; for (const byte of bytes) text += String.fromCharCode(byte); return btoa(text); };
   return [counts.size, lines, base64(palette.flat()), base64(Uint8Array.from(pixels, pixel => index.get(pixel)))]; }"""
 

@@ -38,6 +38,24 @@ export const putDraft = async (key: string, draft: Draft): Promise<void> => {
   await (await database).put("drafts", draft, key);
 };
 export const dropDraft = async (key: string): Promise<void> => (await database).delete("drafts", key);
+
+const LAST_WORDS = "viva-last-words";
+/** A draft kept without waiting: a page that is going away has no time for IndexedDB. One place, for the page last left. */
+export function putLastWords(key: string, draft: Draft): void {
+  try {
+    localStorage.setItem(LAST_WORDS, JSON.stringify({ key, draft }));
+  } catch {
+    // More strokes than fit: the copy in IndexedDB is at most one stroke behind.
+  }
+}
+/** The draft that `putLastWords` kept for `key`, once. */
+export function takeLastWords(key: string): Draft | undefined {
+  const kept = JSON.parse(localStorage.getItem(LAST_WORDS) ?? "null") as { key: string; draft: Draft } | null;
+  if (kept?.key !== key) return undefined;
+  localStorage.removeItem(LAST_WORDS);
+  return kept.draft;
+}
+
 export const enqueue = async (answer: Outgoing): Promise<void> => {
   await (await database).put("outbox", answer);
 };

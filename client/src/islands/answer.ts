@@ -1,5 +1,5 @@
 /** Answering: three ways to answer, the clock, drafts that survive a closed tab and a dead server, and handing in. */
-import { dequeue, dropDraft, enqueue, getDraft, outbox, putDraft, type Outgoing } from "../drafts";
+import { dequeue, dropDraft, enqueue, getDraft, outbox, putDraft, putLastWords, takeLastWords, type Draft, type Outgoing } from "../drafts";
 import { InkPad } from "../ink-pad";
 import { isEmpty, type Ink } from "../ink-model";
 import { Refused, send } from "../request";
@@ -90,17 +90,19 @@ let keeping = false;
 let again = false;
 let onServer: Promise<unknown> = Promise.resolve();
 
+const isBlank = (): boolean => !text.value && isEmpty(strokes());
+const draft = (): Draft => ({ text: text.value, ink: isEmpty(strokes()) ? null : strokes(), way, seconds, at: Date.now() });
+
 /** Keeps the draft on this device, at once; what changes while a write is under way is written right after it. */
 async function keep(): Promise<void> {
   if (handedIn) return;
   again = keeping;
   if (keeping) return;
   keeping = true;
-  const ink = strokes();
   try {
-    if (!text.value && isEmpty(ink)) await dropDraft(draftKey);
+    if (isBlank()) await dropDraft(draftKey);
     else {
-      await putDraft(draftKey, { text: text.value, ink: isEmpty(ink) ? null : ink, way, seconds, at: Date.now() });
+      await putDraft(draftKey, draft());
       if (!handedIn) saved.textContent = t("이 기기에 저장했습니다", "Saved on this device");
     }
   } finally {
@@ -124,16 +126,19 @@ function touched(): void {
   later = setTimeout(() => (onServer = keepOnServer()), 2000);
 }
 text.addEventListener("input", touched);
-addEventListener("pagehide", () => void keep());
+addEventListener("pagehide", () => {
+  if (!handedIn && !isBlank()) putLastWords(draftKey, draft());
+  void keep();
+});
 document.addEventListener("visibilitychange", () => document.visibilityState === "hidden" && void keep());
 // Switching the language is another page load: keep the words for it first, and leave none behind in the old language.
 for (const other of document.querySelectorAll<HTMLFormElement>("form[data-keep-draft]")) {
   other.addEventListener("submit", (event) => {
     const submitter = (event as SubmitEvent).submitter as HTMLButtonElement | null;
-    if (other.dataset["kept"] || (!text.value && isEmpty(strokes()))) return;
+    if (other.dataset["kept"] || isBlank()) return;
     event.preventDefault();
     clearTimeout(later);
-    const moving = putDraft(`${question}/${submitter?.value}`, { text: text.value, ink: strokes(), way, seconds, at: Date.now() })
+    const moving = putDraft(`${question}/${submitter?.value}`, draft())
       .then(() => onServer)
       .then(() => send("PUT", `/api/drafts/${encodeURIComponent(question)}`, { text: "", ink: null }))
       .then(() => dropDraft(draftKey));
@@ -146,7 +151,9 @@ for (const other of document.querySelectorAll<HTMLFormElement>("form[data-keep-d
 }
 const points = (ink: Ink | null): string => JSON.stringify((ink?.pages ?? []).map((page) => page.map((stroke) => stroke.points)));
 async function restore(): Promise<void> {
-  const local = await getDraft(draftKey).catch(() => undefined);
+  const last = takeLastWords(draftKey);
+  const stored = await getDraft(draftKey).catch(() => undefined);
+  const local = last && last.at >= (stored?.at ?? 0) ? last : stored;
   const serverInk = data["draftInk"] ? (JSON.parse(data["draftInk"]) as Ink) : null;
   const serverAt = Number(data["draftAt"] ?? 0);
   // The server's copy is written a moment after the one here: the same words are not newer words.

@@ -1,6 +1,6 @@
 /** On every page: keys, the help sheet, formulas, and answers that still wait to be handed in. */
 import "htmx.org";
-import { dequeue, dropDraft, outbox } from "../drafts";
+import { dequeue, dropDraft, outbox, takeLastWords } from "../drafts";
 import { Refused, send, token } from "../request";
 
 /** The service worker's cache. */
@@ -81,7 +81,10 @@ async function emptyOutbox(): Promise<void> {
       continue;
     }
     await dequeue(answer.attempt);
-    for (const language of ["ko", "en"]) await dropDraft(`${answer.question}/${language}`);
+    for (const key of [`${answer.question}/ko`, `${answer.question}/en`]) {
+      takeLastWords(key);
+      await dropDraft(key);
+    }
   }
 }
 

@@ -1,6 +1,7 @@
-/** The reveal: Enter takes the suggested rating, handwriting replays. */
+/** The reveal: Enter takes the suggested rating, marks are overruled in place, handwriting replays. */
 import { mountReplay } from "../ink-replay";
 import type { Ink } from "../ink-model";
+import { t } from "../words";
 
 document.addEventListener("keydown", (event) => {
   if (event.key !== "Enter" || event.defaultPrevented || event.isComposing || event.metaKey || event.ctrlKey || event.altKey) return;
@@ -11,9 +12,50 @@ document.addEventListener("keydown", (event) => {
   suggested.click();
 });
 
-// An overruled mark draws the page anew, so handwriting is mounted wherever it appears.
+// ---- overruling -------------------------------------------------------------------------------------------------
+// Marks may be pressed faster than the server answers: they are sent one after the other, in the order of the presses,
+// and the page is drawn anew when the last one has arrived.
+let sending: Promise<void> = Promise.resolve();
+let open = 0;
+document.addEventListener("submit", (event) => {
+  const form = event.target as HTMLFormElement;
+  const pressed = event.submitter;
+  if (!form.matches(".marks") || !(pressed instanceof HTMLButtonElement)) return;
+  event.preventDefault();
+  for (const button of form.querySelectorAll("button")) button.ariaPressed = String(button === pressed);
+  const body = new URLSearchParams([...new FormData(form, pressed)] as [string, string][]);
+  open += 1;
+  document.querySelector("#main")!.setAttribute("aria-busy", "true");
+  sending = sending.then(() => overrule(form.action, body));
+});
+async function overrule(action: string, body: URLSearchParams): Promise<void> {
+  let fresh: Element | null = null;
+  try {
+    const response = await fetch(action, { method: "POST", body });
+    fresh = new DOMParser().parseFromString(await response.text(), "text/html").querySelector("#main");
+  } catch {
+    // The server is away; below.
+  }
+  open -= 1;
+  if (open > 0) return;
+  const main = document.querySelector("#main")!;
+  if (!fresh) {
+    main.removeAttribute("aria-busy");
+    const warning = Object.assign(document.createElement("p"), { className: "warn", role: "alert" });
+    warning.textContent = t("서버에 닿지 않아 표시를 저장하지 못했습니다. 서버를 켜고 다시 눌러 주세요.", "The server cannot be reached, so the mark is not kept. Start it and press again.");
+    document.querySelector("#points")!.append(warning);
+    return;
+  }
+  const unfolded = [...main.querySelectorAll("details")].map((details) => details.open);
+  for (const [place, details] of fresh.querySelectorAll("details").entries()) details.open = unfolded[place] ?? details.open;
+  const focused = document.activeElement?.id;
+  main.replaceWith(document.adoptNode(fresh));
+  if (focused) document.getElementById(focused)?.focus({ preventScroll: true });
+  mount();
+}
+
+// ---- handwriting ------------------------------------------------------------------------------------------------
 function mount(): void {
   for (const place of document.querySelectorAll<HTMLElement>("[data-replay]:empty")) mountReplay(place, JSON.parse(place.dataset["ink"] ?? "null") as Ink);
 }
 mount();
-new MutationObserver(mount).observe(document.body, { childList: true, subtree: true });

@@ -29,22 +29,34 @@ def sides_of(point: Point) -> tuple[tuple[Contrast, int], ...]:
     """The contrasts of which the point's own sentence names one side only."""
     found = []
     for contrast in contrasts():
-        sides = {contrast.side_of(text) for text in (point.text.ko, point.text.en) if text}
-        if len(sides) == 1 and None not in sides:
+        named = [contrast.named(text) for text in (point.text.ko, point.text.en) if text]
+        sides = frozenset().union(*named)
+        if len(sides) == 1:
             found.append((contrast, next(iter(sides))))
-    return tuple((contrast, side) for contrast, side in found if side is not None)
+    return tuple(found)
 
 
 @lru_cache(maxsize=20_000)
-def subject_of(cue: Cue, contrast: Contrast) -> tuple[int, int] | None:
-    """The first idea of ``cue`` that names one side of ``contrast`` only: its place and the side."""
+def _names_of(text: str) -> dict[str, int]:
+    """Which side of which contrast the wording ``text`` names."""
+    return {contrast.name: side for contrast in contrasts() if (side := contrast.is_name(text)) is not None}
+
+
+def subjects_of(cue: Cue) -> dict[str, tuple[int, int]]:
+    """For each contrast the first idea of ``cue`` that names one side only: its place and the side."""
+    found: dict[str, tuple[int, int]] = {}
+    both: set[str] = set()
     for place, idea in enumerate(cue.ideas):
-        sides = {side for wording in idea.wordings if (side := contrast.is_name(wording.text)) is not None}
-        if len(sides) == 1:
-            return place, next(iter(sides))
-        if sides:
-            return None
-    return None
+        sides: dict[str, set[int]] = {}
+        for wording in idea.wordings:
+            for name, side in _names_of(wording.text).items():
+                sides.setdefault(name, set()).add(side)
+        for name, named in sides.items():
+            if len(named) == 1 and name not in both:
+                found.setdefault(name, (place, next(iter(named))))
+            elif name not in found:
+                both.add(name)
+    return found
 
 
 @lru_cache(maxsize=20_000)
@@ -61,15 +73,19 @@ def _grouped(element: frozenset[str]) -> bool:
     return any(key[0] == "=" for key in element) and not any(key.startswith("term:") for key in element)
 
 
-def bindings(point: Point, cue: Cue) -> Iterator[tuple[Contrast, int, int | None]]:
+@lru_cache(maxsize=20_000)
+def bindings(point: Point, cue: Cue) -> tuple[tuple[Contrast, int, int | None], ...]:
     """The contrasts that bind ``cue``: contrast, side and the place of the idea that names it (None: the point does)."""
     own = dict(sides_of(point))
+    subjects = subjects_of(cue)
+    bound: list[tuple[Contrast, int, int | None]] = []
     for contrast in contrasts():
-        subject = subject_of(cue, contrast)
-        if subject is not None:
-            yield contrast, subject[1], subject[0]
+        if contrast.name in subjects:
+            place, side = subjects[contrast.name]
+            bound.append((contrast, side, place))
         elif contrast in own:
-            yield contrast, own[contrast], None
+            bound.append((contrast, own[contrast], None))
+    return tuple(bound)
 
 
 def governor(matching: Matching, contrast: Contrast, hit: Hit) -> int | None:
@@ -81,9 +97,23 @@ def governor(matching: Matching, contrast: Contrast, hit: Hit) -> int | None:
     return next(iter(sides)) if len(sides) == 1 else BOTH
 
 
-def crossed(matching: Matching, point: Point, found: Found) -> bool:
+def crossed(matching: Matching, question: Question, point: Point, found: Found) -> bool:
     """Whether what ``found`` says is said of the other side."""
-    return any(_is_crossed(matching, found, contrast, side, place) for contrast, side, place in bindings(point, found.cue))
+    return any(
+        _is_crossed(matching, found, contrast, side, place) and _is_trusted(question, found.cue, contrast.name, side, place)
+        for contrast, side, place in bindings(point, found.cue)
+    )
+
+
+@lru_cache(maxsize=20_000)
+def _is_trusted(question: Question, cue: Cue, name: str, side: int, subject: int | None) -> bool:
+    """Whether a contrast may be held against ``cue``: it may not where the question's own truths would be crossed."""
+    contrast = next(contrast for contrast in contrasts() if contrast.name == name)
+    for matching in truths(question):
+        full = [found for found in best_windows(matching, cue) if found.straight >= cue.needed]
+        if full and all(_is_crossed(matching, found, contrast, side, subject) for found in full):
+            return False
+    return True
 
 
 def _is_crossed(matching: Matching, found: Found, contrast: Contrast, side: int, subject: int | None) -> bool:
@@ -91,10 +121,9 @@ def _is_crossed(matching: Matching, found: Found, contrast: Contrast, side: int,
     said = [(idea, hit) for idea, hit in said if not _names(contrast, matching.reading, hit)]
     if not said:
         return False
-    key = said[-1][1]
-    if governor(matching, contrast, key) != 1 - side:
-        return False
-    return not any(governor(matching, contrast, hit) == side for idea, hit in said if not is_everyday(idea))
+    telling = [hit for idea, hit in said if not is_everyday(idea)] or [said[-1][1]]
+    sides = {governor(matching, contrast, hit) for hit in telling}
+    return (1 - side in sides and side not in sides) or governor(matching, contrast, said[-1][1]) == 1 - side
 
 
 def _names(contrast: Contrast, reading: Reading, hit: Hit) -> bool:
@@ -102,7 +131,7 @@ def _names(contrast: Contrast, reading: Reading, hit: Hit) -> bool:
     return any(pattern.search(text) for pattern in contrast.sides)
 
 
-def swaps(matching: Matching, point: Point, cue: Cue) -> Iterator[Found]:
+def swaps(matching: Matching, question: Question, point: Point, cue: Cue) -> Iterator[Found]:
     """Where the cue, but for its subject, is said of the other side of a contrast."""
     if cue.phrase or cue.denies:
         return
@@ -123,7 +152,7 @@ def _mentions_other(matching: Matching, contrast: Contrast, side: int) -> bool:
     return contrast.sides[1 - side].search(matching.reading.source.text) is not None
 
 
-def misstated(matching: Matching, point: Point, cue: Cue) -> Iterator[Found]:
+def misstated(matching: Matching, question: Question, point: Point, cue: Cue) -> Iterator[Found]:
     """Where all of a cue but its number is said in one segment, with another number in the number's place."""
     if cue.phrase or cue.denies or len(cue.ideas) < 2:
         return
@@ -140,7 +169,7 @@ def misstated(matching: Matching, point: Point, cue: Cue) -> Iterator[Found]:
         if found.straight < rest.needed or matching.reading.sentence[found.first] in right_sentences:
             continue
         at = _other_number(matching, found)
-        if at is not None and not crossed(matching, point, found):
+        if at is not None and not crossed(matching, question, point, found):
             token = matching.reading.tokens[at]
             word = matching.reading.source.text[token.start : token.end]
             yield found._replace(hits=(*found.hits, Hit(at, at, True, word, turned=True)), first=min(found.first, at), last=max(found.last, at))
@@ -149,13 +178,13 @@ def misstated(matching: Matching, point: Point, cue: Cue) -> Iterator[Found]:
 def _other_number(matching: Matching, found: Found) -> int | None:
     """A number of its own (no ordinal, no name) within four tokens behind the window, in its segment."""
     reading = matching.reading
-    for at in range(found.first, min(len(reading.tokens), found.last + 5)):
+    for at in range(found.last + 1, min(len(reading.tokens), found.last + 5)):
         token = reading.tokens[at]
         if token.tag != "N" or reading.segment[at] != reading.segment[found.last] or any(h is not None and h.first <= at <= h.last for h in found.hits):
             continue
         before = reading.source.text[token.start - 1 : token.start]
         after = reading.source.text[token.end : token.end + 1]
-        if before in "-_^/(" and before or (after.isalpha() and after.isascii()) or after in "-^/":
+        if (before in "-_^/(" and before) or (after.isalpha() and after.isascii()) or after in "-^/":
             continue
         return at
     return None
@@ -176,4 +205,4 @@ def truths(question: Question) -> tuple[Matching, ...]:
 def is_true_anyway(question: Question, point: Point, cue: Cue, kind: str) -> bool:
     """Whether the same accusation could be read out of the question's own truths."""
     find = swaps if kind == "swap" else misstated
-    return any(next(find(matching, point, cue), None) is not None for matching in truths(question))
+    return any(next(find(matching, question, point, cue), None) is not None for matching in truths(question))

@@ -31,6 +31,7 @@ _CONTRAST_KO = words("지만 는데 은데 ᆫ데 으나 나 면서도")
 _CONTRAST_WORDS_KO = words("하지만 그러나 반면 그런데 대신")
 _CONSEQUENCE_KO = words("그래서 따라서 그러므로 그러면")
 _CONDITION_KO = words("으면 면 다면 는다면 ᆫ다면 어도 아도 더라도 으니까 고서는")
+_CONCESSION_KO = words("어도 아도 더라도 ᆯ지라도")
 _SKIPPED_EN = words("alway yet even quite necessar")
 _WHOLE_KO = words("때문 이유 원인 탓 덕분")
 
@@ -56,11 +57,25 @@ class Reading:
         for at, token in enumerate(self.tokens):
             if token.kind in ("content", "glue"):
                 places.setdefault(token.key, []).append((at, at))
-            elif token.kind == "negation":
+            elif token.kind == "negation" and at not in self.conceded:
                 places.setdefault(NEGATION, []).append((at, at))
         for span in self.spans:
             places.setdefault(span.key, []).append((span.first, span.last))
         return {key: tuple(dict.fromkeys(found)) for key, found in places.items()}
+
+    @cached_property
+    def conceded(self) -> frozenset[int]:
+        """Negations that are granted and change nothing: ``없어도``, ``않더라도``, ``even without``."""
+        tokens = self.tokens
+        return frozenset(
+            at
+            for at, token in enumerate(tokens)
+            if token.kind == "negation"
+            and (
+                (token.tag[0] != "L" and any(t.tag == "EC" and t.key in _CONCESSION_KO for t in tokens[at + 1 : at + 2]))
+                or (token.tag == "L" and at > 0 and tokens[at - 1].key == "even")
+            )
+        )
 
     @cached_property
     def starts(self) -> tuple[int, ...]:

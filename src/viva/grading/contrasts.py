@@ -41,15 +41,20 @@ class Contrast:
     when: bool
     """The sides are times or conditions, which may follow what they govern."""
 
-    def side_of(self, text: str) -> int | None:
-        """The only side that ``text`` names: 0, 1 or None."""
-        named = [side for side, pattern in enumerate(self.sides) if pattern.search(normalise(text).text)]
-        return named[0] if len(named) == 1 else None
+    def named(self, text: str) -> frozenset[int]:
+        """The sides that ``text`` names."""
+        plain = _plain(text)
+        return frozenset(side for side, pattern in enumerate(self.sides) if pattern.search(plain))
 
     def is_name(self, text: str) -> int | None:
         """The side whose name ``text`` is."""
-        plain = normalise(text).text.strip()
+        plain = _plain(text)
         return next((side for side, pattern in enumerate(self.sides) if pattern.fullmatch(plain)), None)
+
+
+@lru_cache(maxsize=20_000)
+def _plain(text: str) -> str:
+    return normalise(text).text.strip()
 
 
 class Mention(NamedTuple):

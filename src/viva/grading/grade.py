@@ -12,12 +12,15 @@ from functools import lru_cache
 
 from viva.bank import Question
 from viva.bank.schema import Misconception, Point
-from viva.grading.binding import crossed, is_everyday, is_true_anyway, misstated, swaps
+from viva.grading.binding import crossed, is_everyday, is_true_anyway, misstated, swaps, truths
 from viva.grading.clauses import Reading, read
 from viva.grading.copying import is_copy
 from viva.grading.cues import Cue, compile_cues, question_words
+from viva.grading.directions import is_reversed
+from viva.grading.formulas import misstated_formula
 from viva.grading.marks import STATUSES, Grade, MisconceptionMark, PointMark, Status
-from viva.grading.matcher import Found, Matching, best_windows, fullest
+from viva.grading.matcher import Found, Hit, Matching, best_windows, fullest
+from viva.grading.roles import Exchange, exchanges, is_exchanged
 from viva.grading.scorer import conclude
 from viva.language import Language, Text
 
@@ -37,7 +40,8 @@ def grade(question: Question, answer: str, language: Language) -> Grade:
     order = _languages(reading.source.text, language)
     matching = Matching(reading, question_words(question, order))
     made = {point.id: _made(matching, question, point, order) for point in question.points}
-    points = tuple(_mark(matching, question, point, order, made, answer, language) for point in question.points)
+    swapped = exchanges(matching, question)
+    points = tuple(_mark(matching, question, point, order, made, swapped, answer, language) for point in question.points)
     wrong = (_misconception(matching, entry, order, answer) for entry in question.misconceptions)
     said_wrong = tuple(mark for mark in wrong if mark is not None)
     return conclude(question, points, said_wrong, is_copy(question, answer), OFFLINE)
@@ -97,7 +101,7 @@ def _made(matching: Matching, question: Question, point: Point, order: tuple[Lan
     """The best place where the point is stated, of its own subject."""
     for found in fullest(matching, compile_cues(point.cues, order)):
         enough = found.straight >= found.cue.needed or _all_but_weak(matching, question, found)
-        if enough and _earns(matching, found) and matching.is_statement(found.first, found.last) and not crossed(matching, point, found):
+        if enough and _earns(matching, found) and matching.is_statement(found.first, found.last) and not crossed(matching, question, point, found):
             return found
     return None
 
@@ -114,7 +118,8 @@ def _all_but_weak(matching: Matching, question: Question, found: Found) -> bool:
 
 
 def _mark(
-    matching: Matching, question: Question, point: Point, order: tuple[Language, ...], all_made: dict[str, Found | None], answer: str, language: Language
+    matching: Matching, question: Question, point: Point, order: tuple[Language, ...], all_made: dict[str, Found | None],
+    swapped: tuple[Exchange, ...], answer: str, language: Language,
 ) -> PointMark:
     cues = compile_cues(point.cues, order)
     windows = fullest(matching, cues)
@@ -123,18 +128,35 @@ def _mark(
     said = _opposite(matching, point, order)
     if said is not None and (made is None or _same_place(made, said)):
         return _quoted(matching.reading, point.id, "backwards", said, answer, language)
+    if made is not None and (slip := _formula(matching, question, point, windows)) is not None:
+        return _quoted(matching.reading, point.id, "backwards", slip, answer, language)
+    exchanged = made or next((f for f in windows if _is_half(matching, f)), None)
+    if exchanged is not None and is_exchanged(exchanged, swapped):
+        return _quoted(matching.reading, point.id, "backwards", exchanged, answer, language)
+    if made is not None and is_reversed(matching, question, point, made):
+        return _quoted(matching.reading, point.id, "backwards", made, answer, language)
     if made is not None:
         return _quoted(matching.reading, point.id, "made", made, answer, language)
-    turned = next((f for f in windows if _turned_round(matching, f) and not crossed(matching, point, f)), None)
-    turned = turned or _accused(matching, question, point, cues, all_made)
+    turned = next((f for f in windows if _turned_round(matching, f) and not crossed(matching, question, point, f)), None)
+    turned = turned or _formula(matching, question, point, windows) or _accused(matching, question, point, cues, all_made)
     if turned is not None:
         return _quoted(matching.reading, point.id, "backwards", turned, answer, language)
-    note = next((f for f in full if matching.form(f.first, f.last) == "note" and not crossed(matching, point, f)), None)
-    half = (f for f in windows if _is_half(matching, f) and matching.is_statement(f.first, f.last) and not crossed(matching, point, f))
+    note = next((f for f in full if matching.form(f.first, f.last) == "note" and not crossed(matching, question, point, f)), None)
+    half = (f for f in windows if _is_half(matching, f) and matching.is_statement(f.first, f.last) and not crossed(matching, question, point, f))
     partly = note or next(half, None)
     if partly is not None:
         return _quoted(matching.reading, point.id, "partly", partly, answer, language)
     return PointMark(point.id, "missed", why=_LISTED.get(language) if full else "")
+
+
+def _formula(matching: Matching, question: Question, point: Point, windows: list[Found]) -> Found | None:
+    """The point's formula with a wrong sign, where the model answer has no such formula."""
+    place = misstated_formula(matching.reading, point)
+    if place is None or not windows or any(misstated_formula(truth.reading, point) is not None for truth in truths(question)):
+        return None
+    tokens = matching.reading.tokens
+    word = matching.reading.source.text[tokens[place[0]].start : tokens[place[1]].end]
+    return Found(windows[0].cue, (Hit(*place, True, word, turned=True),), *place)
 
 
 def _accused(
@@ -147,7 +169,7 @@ def _accused(
     others = [found for key, found in made.items() if found is not None and key != point.id]
     for kind, find in (("swap", swaps), ("number", misstated)):
         for cue in cues:
-            for found in find(matching, point, cue):
+            for found in find(matching, question, point, cue):
                 key = next(hit for hit in reversed(found.hits) if hit is not None)
                 if (
                     _earns(matching, found)

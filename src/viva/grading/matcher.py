@@ -40,6 +40,9 @@ Form = Literal["list", "note", "statement"]
 _FORMS: tuple[Form, ...] = ("list", "note", "statement")
 
 
+_BARE_NEGATION: tuple[Element, ...] = (frozenset({NEGATION}),)
+
+
 class Hit(NamedTuple):
     """Tokens ``first..last`` name an idea; ``contrary`` says the opposite of it."""
 
@@ -140,6 +143,9 @@ class Matching:
                     found.append(Hit(first, last, True, word, turned=True))
             else:
                 found.append(Hit(first, last, self._is_denied(first, last, wording), word))
+        if wording.rows == (_BARE_NEGATION,) and not wording.strict:
+            for at in sorted(reading.conceded):
+                found.append(Hit(at, at, True, reading.source.text[reading.tokens[at].start : reading.tokens[at].end], turned=True))
         for row in wording.opposite:
             for first, last in self._row_places(row):
                 if not any(at in reading.denied for at in range(first, last + 1)):
@@ -280,7 +286,7 @@ def best_windows(matching: Matching, cue: Cue, *, one_segment: bool = False) -> 
     reading = matching.reading
     hits = [matching.hits(idea) for idea in cue.ideas]
     if cue.denies:
-        hits = [tuple(hit._replace(contrary=False) for hit in of_idea) for of_idea in hits]
+        hits = [tuple(hit._replace(contrary=hit.contrary and hit.turned) for hit in of_idea) for of_idea in hits]
     if sum(map(bool, hits)) < min(cue.half, cue.needed):
         return []
     scope = reading.segment if one_segment else reading.sentence
@@ -320,5 +326,5 @@ def _preference(hit: Hit, anchor: Hit) -> tuple[bool, int, Hit]:
 
 def fullest(matching: Matching, cues: Sequence[Cue]) -> list[Found]:
     """The windows of all ``cues``, the best share of ideas first."""
-    found = [window for cue in cues for window in best_windows(matching, cue)[:4]]
+    found = [window for cue in cues for window in best_windows(matching, cue)[:8]]
     return sorted(found, key=lambda f: (-(f.straight >= f.cue.needed), -f.straight / f.cue.needed, f.width, f.first))

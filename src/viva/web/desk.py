@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping
 from datetime import date, datetime, timedelta
+from functools import lru_cache
 
 from viva.bank import Bank, Question
 from viva.grading import Grade, blank_grade
@@ -37,7 +38,9 @@ def study_settings(learner: Learner, *, extra_new: int = 0) -> StudySettings:
     )
 
 
+@lru_cache(maxsize=4)
 def queue_items(bank: Bank) -> list[Item]:
+    """The bank's questions as the queue wants them; a bank never changes, so they are made once."""
     return [Item(question.key, question.topic, question.level, order) for order, question in enumerate(bank)]
 
 
@@ -90,11 +93,8 @@ def new_today(learner: Learner, moment: datetime) -> int:
     """How many questions were reviewed for the first time since the learner's day began."""
     settings = study_settings(learner)
     today = Counter(review.question for review in learner.reviews(since=settings.start_of(settings.day_of(moment))))
-    if not today:
-        return 0
-    cards = learner.cards()
     # A question whose reviews are all of today was met today.
-    return sum(1 for question, count in today.items() if question in cards and cards[question].reviews == count)
+    return sum(1 for question, count in today.items() if (card := learner.card(question)) is not None and card.reviews == count)
 
 
 def next_due(cards: Mapping[str, Card], settings: StudySettings, moment: datetime) -> datetime | None:

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import logging
+import os
 import threading
 import time
 from datetime import UTC, datetime, timedelta
 from functools import cached_property
+from itertools import islice
 from pathlib import Path
 
 from viva.bank import Bank, Problem, load_bank
 from viva.grading import Grade, grade
 from viva.language import Language
 from viva.store import Learner, Store, viva_home
-from viva.study.search import SearchIndex
+from viva.study.search import MANY_QUESTIONS, SearchIndex
 
 log = logging.getLogger("viva")
 WATCHED_FILES = 500
@@ -79,7 +81,8 @@ class AppState:
             try:
                 question = next(iter(self.bank))
                 grade(question, "시그모이드의 기울기는 작습니다.", "ko")
-                self.search.find("기울기", "ko")
+                if len(self.bank) <= MANY_QUESTIONS:
+                    self.search.find("기울기", "ko")
             except Exception:
                 log.exception("warming up failed; the first answer will take longer")
 
@@ -106,17 +109,19 @@ def pack_folders(folder: Path) -> list[Path]:
 
 
 def _signature(folder: Path) -> tuple[tuple[str, int, int], ...]:
-    entries = []
+    watched: list[str] = []
     for pack in pack_folders(folder):
-        folders = [pack, *(path for path in pack.iterdir() if path.is_dir())]
-        files = [path for parent in folders for path in parent.iterdir() if path.is_file()]
+        folders = [str(pack), *(entry.path for entry in os.scandir(pack) if entry.is_dir())]
+        files = list(islice((entry.path for parent in folders for entry in os.scandir(parent) if entry.is_file()), WATCHED_FILES + 1))
         # A large pack is watched by its folders alone, whose time of change every new and replaced file moves.
-        for path in folders + (files if len(files) <= WATCHED_FILES else []):
-            try:
-                stat = path.stat()
-            except OSError:
-                continue
-            entries.append((str(path), stat.st_mtime_ns, stat.st_size))
+        watched += folders + (files if len(files) <= WATCHED_FILES else [])
+    entries = []
+    for path in watched:
+        try:
+            stat = os.stat(path)
+        except OSError:
+            continue
+        entries.append((path, stat.st_mtime_ns, stat.st_size))
     return tuple(sorted(entries))
 
 

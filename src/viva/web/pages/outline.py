@@ -50,7 +50,7 @@ def question_page(request: Request, key: str) -> HTMLResponse:
     learner, question = viva.learner, _question(request, key)
     attempts = learner.attempts_of(key)
     mine = learner.my_answers(key)
-    card = learner.cards().get(key)
+    card = learner.card(key)
     return page(
         request, "question.html", tab="outline", question=question, topic=viva.bank.topic(question.topic),
         attempts=[(attempt, desk.grade_of(attempt, question)) for attempt in attempts], mine=mine,

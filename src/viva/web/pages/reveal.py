@@ -38,7 +38,7 @@ def show(request: Request, attempt_id: str) -> Response:
     if session is not None and desk.exam_goes_on(session, learner, moment):
         return RedirectResponse(f"/practice/{session.id}", 303)
     settings = desk.study_settings(learner)
-    card = learner.cards().get(question.key)
+    card = learner.card(question.key)
     rated = desk.rating_of(learner, attempt.id)
     place = session.questions.index(question.key) + 1 if session and question.key in session.questions else None
     earlier = [other for other in learner.attempts_of(question.key) if other.id != attempt.id and other.created_at <= attempt.created_at]
