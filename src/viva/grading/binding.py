@@ -18,7 +18,7 @@ from viva.grading.clauses import Reading, read
 from viva.grading.contrasts import BOTH, Contrast, contrasts, governors
 from viva.grading.cues import Asked, Cue, Idea
 from viva.grading.matcher import Found, Hit, Matching, best_windows
-from viva.language import LANGUAGES
+from viva.language import Language
 
 _NUMBER = re.compile(r"\d+(?:[.,/]\d+)*\s?%?|[영일]|zero|one|half|quarter|절반|하나")
 _PLAIN = ("#0", "#1", "#2")
@@ -100,16 +100,16 @@ def governor(matching: Matching, contrast: Contrast, hit: Hit) -> int | None:
 def crossed(matching: Matching, question: Question, point: Point, found: Found) -> bool:
     """Whether what ``found`` says is said of the other side."""
     return any(
-        _is_crossed(matching, found, contrast, side, place) and _is_trusted(question, found.cue, contrast.name, side, place)
+        _is_crossed(matching, found, contrast, side, place) and _is_trusted(question, matching.korean, found.cue, contrast.name, side, place)
         for contrast, side, place in bindings(point, found.cue)
     )
 
 
 @lru_cache(maxsize=20_000)
-def _is_trusted(question: Question, cue: Cue, name: str, side: int, subject: int | None) -> bool:
+def _is_trusted(question: Question, korean: bool, cue: Cue, name: str, side: int, subject: int | None) -> bool:
     """Whether a contrast may be held against ``cue``: it may not where the question's own truths would be crossed."""
     contrast = next(contrast for contrast in contrasts() if contrast.name == name)
-    for matching in truths(question):
+    for matching in truths(question, korean):
         full = [found for found in best_windows(matching, cue) if found.straight >= cue.needed]
         if full and all(_is_crossed(matching, found, contrast, side, subject) for found in full):
             return False
@@ -191,10 +191,11 @@ def _other_number(matching: Matching, found: Found) -> int | None:
 
 
 @lru_cache(maxsize=512)
-def truths(question: Question) -> tuple[Matching, ...]:
-    """The question's model answers, points and corrections, read: what no accusation may hit."""
-    texts = [question.answer.get(language) for language in LANGUAGES if question.answer is not None and question.answer.has(language)]
-    for language in LANGUAGES:
+def truths(question: Question, korean: bool) -> tuple[Matching, ...]:
+    """The question's model answers, points and corrections, read: what no accusation may hit. English ones first."""
+    languages: tuple[Language, ...] = ("en", "ko") if korean else ("en",)
+    texts = [question.answer.get(language) for language in languages if question.answer is not None and question.answer.has(language)]
+    for language in languages:
         lines = [getattr(point.text, language) or "" for point in question.points]
         lines += [getattr(entry.correction, language) or "" for entry in question.misconceptions]
         texts.append("\n".join(line.rstrip(".") + "." for line in lines if line))
@@ -202,7 +203,7 @@ def truths(question: Question) -> tuple[Matching, ...]:
 
 
 @lru_cache(maxsize=20_000)
-def is_true_anyway(question: Question, point: Point, cue: Cue, kind: str) -> bool:
+def is_true_anyway(question: Question, korean: bool, point: Point, cue: Cue, kind: str) -> bool:
     """Whether the same accusation could be read out of the question's own truths."""
     find = swaps if kind == "swap" else misstated
-    return any(next(find(matching, question, point, cue), None) is not None for matching in truths(question))
+    return any(next(find(matching, question, point, cue), None) is not None for matching in truths(question, korean))

@@ -178,7 +178,15 @@ def _denials(tokens: Sequence[Token], segment: Sequence[int], spans: Sequence[Sp
         negations.append(at)
         found = _denied_english(tokens, at, segment, spans) if token.tag == "L" else _denied_korean(tokens, at, segment)
         denied.update(found)
+    for at in range(1, len(tokens) - 1):  # "designed rather than learned"
+        if tokens[at].key == "than" and tokens[at - 1].key == "rather" and tokens[at + 1].kind == "content" and _is_participle(tokens[at + 1]):
+            denied.add(at + 1)
     return denied, negations
+
+
+def _is_participle(token: Token) -> bool:
+    """Whether the word lost ``-ed`` or ``-ing`` when it was stemmed."""
+    return token.tag == "L" and token.end - token.start >= len(token.key) + 2
 
 
 def _is_idiom(tokens: Sequence[Token], at: int) -> bool:

@@ -84,7 +84,7 @@ def _one(name: str) -> str:
 
 def governors(reading: Reading, contrast: Contrast) -> tuple[int | None, ...]:
     """For each token the side that governs it: 0, 1, :data:`BOTH`, or None where nothing was named yet."""
-    mentions = _mentions(reading, contrast)
+    mentions = mentions_of(reading, contrast)
     tokens = reading.tokens
     result: list[int | None] = []
     governor: int | None = None
@@ -101,7 +101,8 @@ def governors(reading: Reading, contrast: Contrast) -> tuple[int | None, ...]:
     return tuple(result)
 
 
-def _mentions(reading: Reading, contrast: Contrast) -> list[Mention]:
+def mentions_of(reading: Reading, contrast: Contrast) -> list[Mention]:
+    """Where ``reading`` names a side; a name inside a longer one is not one."""
     starts = reading.starts
     found: list[tuple[int, int, int]] = []
     for side, pattern in enumerate(contrast.sides):

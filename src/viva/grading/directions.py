@@ -18,10 +18,10 @@ from viva.grading.matcher import Found, Matching, best_windows
 
 
 @lru_cache(maxsize=4096)
-def directions_of(point: Point) -> frozenset[str]:
-    """The directions that the point's sentence takes in both languages (in the only one it has)."""
-    found = [_directions(read(text)) for text in (point.text.ko, point.text.en) if text]
-    return frozenset.intersection(*found) if found else frozenset()
+def directions_of(point: Point, korean: bool) -> frozenset[str]:
+    """The directions that the point's sentence takes, in either language."""
+    found = [_directions(read(text)) for text in (point.text.ko if korean else None, point.text.en) if text]
+    return frozenset[str]().union(*found)
 
 
 _TELLING = frozenset("=" + name for name in ["increase", "decrease", "maximise", "minimise", "fast", "slow", "positive", "negative", "strong", "weak", "easy", "hard", "stable", "unstable", "cheap", "costly", "at-most", "at-least"])
@@ -35,14 +35,14 @@ def _directions(reading: Reading) -> frozenset[str]:
 
 def is_reversed(matching: Matching, question: Question, point: Point, found: Found) -> bool:
     """Whether ``found`` says the opposite of a direction of ``point``, and no truth of the question does so, too."""
-    return _says_opposite(matching, point, found) and not _true_too(question, point, found.cue)
+    return _says_opposite(matching, point, found) and not _true_too(question, matching.korean, point, found.cue)
 
 
 @lru_cache(maxsize=20_000)
-def _true_too(question: Question, point: Point, cue: Cue) -> bool:
+def _true_too(question: Question, korean: bool, point: Point, cue: Cue) -> bool:
     return any(
         _says_opposite(matching, point, found)
-        for matching in truths(question)
+        for matching in truths(question, korean)
         for found in best_windows(matching, cue)
         if found.straight >= cue.needed - 1
     )
@@ -50,7 +50,7 @@ def _true_too(question: Question, point: Point, cue: Cue) -> bool:
 
 def _says_opposite(matching: Matching, point: Point, found: Found) -> bool:
     """Whether the segments of ``found`` say the opposite of a direction of ``point`` and not the direction."""
-    wanted = directions_of(point)
+    wanted = directions_of(point, matching.korean)
     if not wanted:
         return False
     reading = matching.reading

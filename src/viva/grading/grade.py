@@ -152,7 +152,7 @@ def _mark(
 def _formula(matching: Matching, question: Question, point: Point, windows: list[Found]) -> Found | None:
     """The point's formula with a wrong sign, where the model answer has no such formula."""
     place = misstated_formula(matching.reading, point)
-    if place is None or not windows or any(misstated_formula(truth.reading, point) is not None for truth in truths(question)):
+    if place is None or not windows or any(misstated_formula(truth.reading, point) is not None for truth in truths(question, matching.korean)):
         return None
     tokens = matching.reading.tokens
     word = matching.reading.source.text[tokens[place[0]].start : tokens[place[1]].end]
@@ -178,7 +178,7 @@ def _accused(
                     and not matching.is_denied_window(found)
                     and not matching.is_refuted(found)
                     and not any(hit is not None and hit.first <= key.last and key.first <= hit.last for other in others for hit in other.hits)
-                    and not is_true_anyway(question, point, cue, kind)
+                    and not is_true_anyway(question, matching.korean, point, cue, kind)
                 ):
                     return found
     return None

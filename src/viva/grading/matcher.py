@@ -65,6 +65,11 @@ class Matching:
     governors: dict[str, tuple[int | None, ...]] = field(default_factory=dict)
     """Which side of a contrast governs each token, once it was asked for (see :mod:`viva.grading.contrasts`)."""
 
+    @cached_property
+    def korean(self) -> bool:
+        """Whether the answer has Hangul; one without is held against English truths alone, and needs no Korean morphology."""
+        return _HANGUL.search(self.reading.source.text) is not None
+
     def hits(self, idea: Idea) -> tuple[Hit, ...]:
         """Every place where ``idea`` is named."""
         known = self._hits.get(id(idea))

@@ -13,7 +13,7 @@ from functools import lru_cache
 
 from viva.bank import Question
 from viva.grading.binding import truths
-from viva.grading.contrasts import BOTH, Contrast, contrasts, governors
+from viva.grading.contrasts import BOTH, Contrast, contrasts, governors, mentions_of
 from viva.grading.matcher import Found, Matching
 
 LEAST, TIMES = 2, 2
@@ -32,15 +32,15 @@ class Exchange:
 
 
 @lru_cache(maxsize=512)
-def own_words(question: Question) -> tuple[tuple[Contrast, tuple[frozenset[str], frozenset[str]]], ...]:
+def own_words(question: Question, korean: bool) -> tuple[tuple[Contrast, tuple[frozenset[str], frozenset[str]]], ...]:
     """For each contrast that the question's truths name on both sides, the words said of one side only."""
     learned = []
     for contrast in contrasts():
-        texts = [matching.reading.source.text for matching in truths(question)]
+        texts = [matching.reading.source.text for matching in truths(question, korean)]
         if not all(any(pattern.search(text) for text in texts) for pattern in contrast.sides):
             continue
         said: tuple[Counter[str], Counter[str]] = (Counter(), Counter())
-        for matching in truths(question):
+        for matching in truths(question, korean):
             table = governors(matching.reading, contrast)
             for key, places in matching.reading.index.items():
                 for first, last in places:
@@ -72,10 +72,11 @@ def exchanges(matching: Matching, question: Question) -> tuple[Exchange, ...]:
     """The contrasts whose sides the answer has exchanged."""
     found = []
     reading = matching.reading
-    for contrast, own in own_words(question):
+    for contrast, own in own_words(question, matching.korean):
         if not all(pattern.search(reading.source.text) for pattern in contrast.sides):
             continue
         table = governors(reading, contrast)
+        names = {at for mention in mentions_of(reading, contrast) for at in range(mention.first, mention.last + 1)}
         wrong: set[int] = set()
         right: set[int] = set()
         for key, places in reading.index.items():
@@ -84,6 +85,8 @@ def exchanges(matching: Matching, question: Question) -> tuple[Exchange, ...]:
                 continue
             for first, last in places:
                 if reading.tokens[first].kind != "content" or any(at in reading.denied for at in range(first, last + 1)):
+                    continue
+                if first in names:
                     continue
                 if table[first] == side:
                     right.update(range(first, last + 1))
