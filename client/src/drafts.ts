@@ -16,6 +16,7 @@ export interface Outgoing {
   attempt: string;
   question: string;
   session: string | null;
+  language: string;
   way: string;
   text: string;
   ink: Ink | null;

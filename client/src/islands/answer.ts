@@ -196,6 +196,7 @@ async function handIn(unknown = false): Promise<void> {
     attempt: data["attempt"]!,
     question,
     session: data["session"] ?? null,
+    language: data["lang"]!,
     way: unknown ? "text" : way,
     text: unknown || way !== "text" ? "" : text.value,
     ink: unknown || isEmpty(ink) ? null : ink,

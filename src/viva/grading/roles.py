@@ -12,12 +12,14 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 from viva.bank import Question
-from viva.grading.binding import truths
+from viva.grading.binding import sides_of, truths
 from viva.grading.contrasts import BOTH, Contrast, contrasts, governors, mentions_of
 from viva.grading.matcher import Found, Matching
 
 LEAST, TIMES = 2, 2
 """So many words said of the wrong side, and so many times as many as of the right one, are an exchange."""
+SHARE = 0.15
+"""And at least this share of all the words said of either side: a long answer meets two by chance."""
 FAR_MORE = 2
 """A word is one side's own when it is said of it more than so many times as often as of the other."""
 _COMMON = frozenset(("=use", "=each", "=cause", "=allow", "=give", "=contain", "=produce", "=take", "=look", "=consist", "=often", "=more", "=describe"))
@@ -36,6 +38,8 @@ def own_words(question: Question, korean: bool) -> tuple[tuple[Contrast, tuple[f
     """For each contrast that the question's truths name on both sides, the words said of one side only."""
     learned = []
     for contrast in contrasts():
+        if not _is_asked(question, contrast):
+            continue
         texts = [matching.reading.source.text for matching in truths(question, korean)]
         if not all(any(pattern.search(text) for text in texts) for pattern in contrast.sides):
             continue
@@ -55,6 +59,13 @@ def own_words(question: Question, korean: bool) -> tuple[tuple[Contrast, tuple[f
         if all(own):
             learned.append((contrast, own))
     return tuple(learned)
+
+
+def _is_asked(question: Question, contrast: Contrast) -> bool:
+    """Whether the contrast is the question's own: it names both sides, or has points about each of them."""
+    if any(len(contrast.named(text)) == 2 for text in (question.question.ko, question.question.en) if text):
+        return True
+    return {side for point in question.points for known, side in sides_of(point) if known is contrast} == {0, 1}
 
 
 def _mostly(here: Counter[str], there: Counter[str]) -> frozenset[str]:
@@ -79,6 +90,7 @@ def exchanges(matching: Matching, question: Question) -> tuple[Exchange, ...]:
         names = {at for mention in mentions_of(reading, contrast) for at in range(mention.first, mention.last + 1)}
         wrong: set[int] = set()
         right: set[int] = set()
+        governed = sum(side in (0, 1) and token.kind == "content" for side, token in zip(table, reading.tokens, strict=True))
         for key, places in reading.index.items():
             side = 0 if key in own[0] else 1 if key in own[1] else None
             if side is None or key in _COMMON:
@@ -93,7 +105,7 @@ def exchanges(matching: Matching, question: Question) -> tuple[Exchange, ...]:
                 elif table[first] == 1 - side:
                     wrong.update(range(first, last + 1))
         wrong, right = wrong - right, right - wrong
-        if len(wrong) >= LEAST and len(wrong) >= TIMES * len(right):
+        if len(wrong) >= max(LEAST, SHARE * governed) and len(wrong) >= TIMES * len(right):
             found.append(Exchange(contrast.name, frozenset(wrong)))
     return tuple(found)
 

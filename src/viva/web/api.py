@@ -34,6 +34,7 @@ class AnswerIn(BaseModel):
     ink: dict[str, Any] | None = None
     seconds: float = Field(default=0, ge=0, le=864_000)
     session: str | None = Field(default=None, max_length=64)
+    language: Language | None = Field(default=None, description="what the answer is graded in; the learner's language where it is left out")
 
 
 class GradeIn(BaseModel):
@@ -88,7 +89,7 @@ def attempts(request: Request, body: AnswerIn) -> dict[str, str]:
     session = learner.session(body.session) if body.session else None
     if body.session and session is None:
         raise HTTPException(404, f"There is no session '{body.session}'.")
-    save_answer(request, body.attempt, body.question, body.way, body.text, body.ink, body.seconds, session)
+    save_answer(request, body.attempt, body.question, body.way, body.text, body.ink, body.seconds, session, body.language)
     onward = f"/attempts/{body.attempt}"
     if session is not None and session.mode == "exam" and body.question in session.questions:
         onward = f"/practice/{session.id}/{session.questions.index(body.question) + 2}"

@@ -14,7 +14,7 @@ from pydantic import ValidationError
 
 from viva.exchange.ink import Ink
 from viva.grading import blank_grade
-from viva.language import Text, parse_language
+from viva.language import Language, Text, parse_language
 from viva.store import Learner, Session
 from viva.store.records import Way
 from viva.study.plan import plan_days
@@ -207,7 +207,7 @@ def answer(
 
 
 def save_answer(
-    request: Request, attempt: str, key: str, way: str, text: str, ink: Any, seconds: float, session: Session | None
+    request: Request, attempt: str, key: str, way: str, text: str, ink: Any, seconds: float, session: Session | None, language: Language | None = None
 ) -> str:
     """Grades an answer and stores it; handing in the same attempt twice stores it once. Returns the attempt's id.
 
@@ -215,7 +215,7 @@ def save_answer(
         HTTPException: 404 no such question; 413 too long; 422 bad strokes or an unknown way of answering.
     """
     viva = state(request)
-    language = language_of(request)
+    language = language or language_of(request)
     if key not in viva.bank:
         raise HTTPException(404, desk.no_question(language, key))
     if way not in get_args(Way):
