@@ -20,7 +20,6 @@ from viva.grading.directions import is_reversed
 from viva.grading.formulas import misstated_formula
 from viva.grading.marks import STATUSES, Grade, MisconceptionMark, PointMark, Status
 from viva.grading.matcher import Found, Hit, Matching, best_windows, fullest
-from viva.grading.roles import Exchange, exchanges, is_exchanged
 from viva.grading.scorer import conclude
 from viva.language import Language, Text
 
@@ -40,8 +39,7 @@ def grade(question: Question, answer: str, language: Language) -> Grade:
     order = _languages(reading.source.text, language)
     matching = Matching(reading, question_words(question, order))
     made = {point.id: _made(matching, question, point, order) for point in question.points}
-    swapped = exchanges(matching, question)
-    points = tuple(_mark(matching, question, point, order, made, swapped, answer, language) for point in question.points)
+    points = tuple(_mark(matching, question, point, order, made, answer, language) for point in question.points)
     wrong = (_misconception(matching, entry, order, answer) for entry in question.misconceptions)
     said_wrong = tuple(mark for mark in wrong if mark is not None)
     return conclude(question, points, said_wrong, is_copy(question, answer), OFFLINE)
@@ -119,7 +117,7 @@ def _all_but_weak(matching: Matching, question: Question, found: Found) -> bool:
 
 def _mark(
     matching: Matching, question: Question, point: Point, order: tuple[Language, ...], all_made: dict[str, Found | None],
-    swapped: tuple[Exchange, ...], answer: str, language: Language,
+    answer: str, language: Language,
 ) -> PointMark:
     cues = compile_cues(point.cues, order)
     windows = fullest(matching, cues)
@@ -130,9 +128,6 @@ def _mark(
         return _quoted(matching.reading, point.id, "backwards", said, answer, language)
     if made is not None and (slip := _formula(matching, question, point, windows)) is not None:
         return _quoted(matching.reading, point.id, "backwards", slip, answer, language)
-    exchanged = made or next((f for f in windows if _is_half(matching, f)), None)
-    if exchanged is not None and is_exchanged(exchanged, swapped):
-        return _quoted(matching.reading, point.id, "backwards", exchanged, answer, language)
     if made is not None and is_reversed(matching, question, point, made):
         return _quoted(matching.reading, point.id, "backwards", made, answer, language)
     if made is not None:
