@@ -149,7 +149,7 @@ class Glossary:
 
 _HANGUL = re.compile(r"[가-힣]")
 _WORD = re.compile(r"[A-Za-z0-9×Α-Ωα-ω]+(?:'(?=[A-Za-z]{2}))?")
-_GAP = re.compile(r"[ \t\n]?[-–/_. \t]?[ \t\n]?")
+_GAP = re.compile(r"[ \t\n]?[-–/_.·∙ \t]?[ \t\n]?")
 
 
 def _tight(name: str) -> str:
