@@ -77,7 +77,9 @@ def test(arguments: list[str]) -> int:
             print("$", *step, flush=True)
             if code := subprocess.run(step, cwd=ROOT, env=environment).returncode:
                 return code
-    return subprocess.run([str(PYTHON), "-m", "pytest", *arguments], cwd=ROOT, env=environment).returncode
+    # Whole files go to one worker each, so that a file's browser is started once.
+    spread = ["-n", "auto", "--dist", "loadfile"]
+    return subprocess.run([str(PYTHON), "-m", "pytest", *(arguments or spread)], cwd=ROOT, env=environment).returncode
 
 
 def main() -> int:
