@@ -22,6 +22,7 @@ from viva.web.state import now
 router = APIRouter()
 SHOWN_PER_TOPIC = 300
 MAX_MINE = 50_000
+ATTEMPTS_SHOWN = 50
 
 
 @router.get("/outline")
@@ -48,7 +49,7 @@ def outline(request: Request, q: str = "") -> HTMLResponse:
 def question_page(request: Request, key: str) -> HTMLResponse:
     viva = state(request)
     learner, question = viva.learner, _question(request, key)
-    attempts = learner.attempts_of(key)
+    attempts = learner.attempts_of(key, limit=ATTEMPTS_SHOWN)
     mine = learner.my_answers(key)
     card = learner.card(key)
     return page(

@@ -41,7 +41,7 @@ def show(request: Request, attempt_id: str) -> Response:
     card = learner.card(question.key)
     rated = desk.rating_of(learner, attempt.id)
     place = session.questions.index(question.key) + 1 if session and question.key in session.questions else None
-    earlier = [other for other in learner.attempts_of(question.key) if other.id != attempt.id and other.created_at <= attempt.created_at]
+    earlier = [other for other in learner.attempts_of(question.key, limit=EARLIER_SHOWN + 5) if other.id != attempt.id and other.created_at <= attempt.created_at]
     prepared = [mine for mine in learner.my_answers(question.key) if mine.text.strip()]
     return page(
         request,
@@ -58,7 +58,7 @@ def show(request: Request, attempt_id: str) -> Response:
         own=marked_answer(attempt, grade),
         prepared=prepared[0] if prepared else None,
         earlier=[_earlier(question, other, attempt) for other in earlier[:EARLIER_SHOWN]],
-        earlier_count=len(earlier),
+        earlier_count=f"{EARLIER_SHOWN}+" if len(earlier) > EARLIER_SHOWN else len(earlier),
         rated=rated,
         suggested=_suggested(attempt, grade),
         intervals=_spans(intervals(card, question.key, moment, settings)) if rated is None else {},
