@@ -77,9 +77,12 @@ def test(arguments: list[str]) -> int:
             print("$", *step, flush=True)
             if code := subprocess.run(step, cwd=ROOT, env=environment).returncode:
                 return code
-    # Whole files go to one worker each, so that a file's browser is started once.
-    spread = ["-n", "auto", "--dist", "loadfile"]
-    return subprocess.run([str(PYTHON), "-m", "pytest", *(arguments or spread)], cwd=ROOT, env=environment).returncode
+    # The pages are tested one at a time: two browsers and two servers on two cores only wait for each other.
+    runs = [arguments] if arguments else [["-n", "auto", "-m", "not browser"], ["-m", "browser"]]
+    for run in runs:
+        if code := subprocess.run([str(PYTHON), "-m", "pytest", *run], cwd=ROOT, env=environment).returncode:
+            return code
+    return 0
 
 
 def main() -> int:

@@ -398,7 +398,7 @@ def test_rating_the_same_answer_in_two_tabs_counts_once(app: Any, chromium: Any)
 
 
 def test_the_watch_over_these_tests_notices_what_a_page_must_not_do(app: Any, chromium: Any) -> None:
-    for script in ("fetch('https://example.org/').catch(() => 0)", "console.error('wrong')", "setTimeout(() => { throw new Error('thrown') })"):
+    for script in ("fetch('https://example.org/').catch(() => 0)", "console.error('wrong')", "new Promise((done) => { setTimeout(done, 100); setTimeout(() => { throw new Error('thrown') }) })"):
         with pytest.raises(AssertionError, match="left trouble behind"), at_the_browser(app, chromium, "en") as learner:
             learner.open("/outline")
             learner.page.evaluate(script)
