@@ -33,7 +33,7 @@ def study_settings(learner: Learner, *, extra_new: int = 0) -> StudySettings:
         new_per_day=int(kept.get("new_per_day", NEW_PER_DAY)) + extra_new,
         interview=date.fromisoformat(str(interview)) if interview else None,
         retention=float(kept.get("retention", RETENTION)),
-        utc_offset_minutes=round(_offset().total_seconds() / 60),
+        utc_offset_minutes=round(local_offset().total_seconds() / 60),
         begun=date.fromisoformat(str(kept["begun"])) if interview and kept.get("begun") else None,
     )
 
@@ -128,21 +128,16 @@ def grade_of(attempt: Attempt, question: Question) -> Grade:
     return attempt.grade or blank_grade(question)
 
 
-def set_interview(learner: Learner, day: date | None, today: date) -> None:
-    """Sets or clears the interview's date and remembers when preparing for it began."""
-    values = {"interview": day.isoformat() if day else None}
-    if day is not None and learner.settings().get("interview") != values["interview"]:
-        values["begun"] = today.isoformat()
-    learner.set_settings(values, Text(ko="면접일 바꾸기", en="change of the interview date"))
+def interview_values(day: date | None, today: date) -> dict[str, str | None]:
+    """The settings of a new date for the interview, or of none: preparing for it begins ``today``."""
+    if day is None:
+        return {"interview": None}
+    return {"interview": day.isoformat(), "begun": today.isoformat()}
 
 
 def attempts_in(session: Session, learner: Learner) -> dict[str, Attempt]:
     """The newest attempt of each question of the session."""
-    return {attempt.question: attempt for attempt in reversed(list(learner.attempts_in(session.id)))}
-
-
-def attempt_in(session: Session, learner: Learner, key: str) -> Attempt | None:
-    return attempts_in(session, learner).get(key)
+    return {attempt.question: attempt for attempt in learner.attempts_in(session.id)}
 
 
 def first_open(session: Session, learner: Learner) -> int | None:
@@ -183,5 +178,6 @@ def no_question(language: Language, key: str) -> str:
     ).get(language)
 
 
-def _offset() -> timedelta:
+def local_offset() -> timedelta:
+    """The machine's offset from UTC now; the learner's day is this machine's day."""
     return datetime.now().astimezone().utcoffset() or timedelta(0)

@@ -19,8 +19,9 @@ from viva import __version__
 from viva.bank import markup
 from viva.language import Language, Text, parse_language
 from viva.study.settings import StudySettings
+from viva.web.desk import local_offset
 from viva.web.guard import csrf_token
-from viva.web.state import AppState, local_offset
+from viva.web.state import AppState
 
 HERE = Path(__file__).parent
 STATIC = HERE / "static"

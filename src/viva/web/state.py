@@ -6,7 +6,7 @@ import logging
 import os
 import threading
 import time
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from functools import cached_property
 from itertools import islice
 from pathlib import Path
@@ -31,6 +31,7 @@ class AppState:
     def __init__(self, store: Store, packs_folder: Path) -> None:
         self.store = store
         self.packs_folder = packs_folder
+        self.cache_folder = packs_folder.parent / "cache"
         self._lock = threading.Lock()
         self._bank: Bank | None = None
         self._problems: tuple[Problem, ...] = ()
@@ -50,7 +51,7 @@ class AppState:
                 self._looked_at = now
                 signature = _signature(self.packs_folder)
                 if self._bank is None or signature != self._signature:
-                    self._bank, self._problems = load_bank(pack_folders(self.packs_folder), cache=self.packs_folder.parent / "cache")
+                    self._bank, self._problems = load_bank(pack_folders(self.packs_folder), cache=self.cache_folder)
                     self._signature = signature
                     self._search = None
             return self._bank
@@ -123,8 +124,3 @@ def _signature(folder: Path) -> tuple[tuple[str, int, int], ...]:
             continue
         entries.append((path, stat.st_mtime_ns, stat.st_size))
     return tuple(sorted(entries))
-
-
-def local_offset() -> timedelta:
-    """The machine's offset from UTC now; the learner's day is this machine's day."""
-    return datetime.now().astimezone().utcoffset() or timedelta(0)

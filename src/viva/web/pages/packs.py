@@ -11,7 +11,7 @@ from typing import Annotated
 from fastapi import APIRouter, File, Form, HTTPException, Request, UploadFile
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
 
-from viva.bank import load_pack
+from viva.bank.cache import load_pack_kept
 from viva.exchange import ImportFailed, ImportReport, build_pack, pack_topics, read_list, write_pack
 from viva.language import Language, Text
 from viva.web.render import language_of, page, state
@@ -25,7 +25,7 @@ _TOKEN = re.compile(r"^[0-9a-f]{32}$")
 @router.get("/packs")
 def packs_page(request: Request) -> HTMLResponse:
     viva = state(request)
-    packs = [load_pack(folder, folder.name) for folder in pack_folders(viva.packs_folder)]
+    packs = [load_pack_kept(folder, folder.name, viva.cache_folder) for folder in pack_folders(viva.packs_folder)]
     return page(request, "packs.html", tab="settings", packs=packs, report=None, problems=viva.problems)
 
 

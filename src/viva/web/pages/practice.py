@@ -15,7 +15,7 @@ from pydantic import ValidationError
 from viva.exchange.ink import Ink
 from viva.grading import blank_grade
 from viva.language import Language, Text, parse_language
-from viva.store import Learner, Session
+from viva.store import Attempt, Learner, Session
 from viva.store.records import Way
 from viva.study.plan import plan_days
 from viva.study.queue import MODES, build_queue
@@ -45,7 +45,9 @@ def choose(request: Request, language: Annotated[str, Form()], interview: Annota
     learner.set_setting("language", parse_language(language))
     if interview.strip():
         try:
-            desk.set_interview(learner, desk.parse_interview(interview, date.today()), date.today())
+            day = desk.parse_interview(interview, date.today())
+            if learner.settings().get("interview") != day.isoformat():
+                learner.set_settings(desk.interview_values(day, date.today()), Text(ko="면접일 바꾸기", en="change of the interview date"))
         except desk.FormError as error:
             return page(request, "welcome.html", status=422, today=date.today(), error=error.text, language=parse_language(language))
     return RedirectResponse("/practice", 303)
@@ -80,7 +82,7 @@ def start_page(request: Request) -> HTMLResponse:
         seen=sum(question.key in cards for question in viva.bank),
         total=len(viva.bank),
         plan=days,
-        days_left=desk.days_left(learner, moment),
+        days_left=settings.days_left(moment),
         interview=settings.interview,
         open_session=_open_session(learner),
         next_due=desk.next_due(cards, settings, moment),
@@ -148,7 +150,8 @@ def end(request: Request, session_id: str) -> HTMLResponse:
     viva = state(request)
     learner = viva.learner
     session = _session(request, session_id)
-    rows = [_result(viva, learner, session, place, key) for place, key in enumerate(session.questions, 1)]
+    given = desk.attempts_in(session, learner)
+    rows = [_result(viva, learner, place, key, given.get(key)) for place, key in enumerate(session.questions, 1)]
     if session.finished_at is None and (session.mode == "exam" or all(row["attempt"] for row in rows)):
         learner.finish_session(session.id)
     answered = [row for row in rows if row["attempt"]]
@@ -156,7 +159,7 @@ def end(request: Request, session_id: str) -> HTMLResponse:
     return page(
         request, "end.html", tab="practice", session=session, rows=rows, answered=len(answered),
         score=sum(scores) / len(scores) if scores else None, seconds=sum(row["attempt"].seconds or 0 for row in answered),
-        unrated=[row for row in answered if not row["rated"]], open_place=desk.first_open(session, learner),
+        unrated=[row for row in answered if not row["rated"]], open_place=next((row["place"] for row in rows if not row["attempt"]), None),
     )  # fmt: skip
 
 
@@ -180,7 +183,7 @@ def ask(request: Request, session_id: str, place: int) -> Response:
         request, "ask.html", tab="practice", session=session, place=place, total=len(session.questions), question=question,
         topic=viva.bank.topic(question.topic), days_left=desk.days_left(learner, moment), seconds_left=left,
         attempt_id=str(uuid.uuid4()), draft=learner.draft(key, language), prepared=bool(answers),
-        answered=desk.attempt_in(session, learner, key),
+        answered=desk.attempts_in(session, learner).get(key),
     )  # fmt: skip
 
 
@@ -256,8 +259,7 @@ def _open_session(learner: Learner) -> dict[str, Any] | None:
     return None
 
 
-def _result(viva: AppState, learner: Learner, session: Session, place: int, key: str) -> dict[str, Any]:
-    attempt = desk.attempt_in(session, learner, key)
+def _result(viva: AppState, learner: Learner, place: int, key: str, attempt: Attempt | None) -> dict[str, Any]:
     return {
         "place": place,
         "key": key,

@@ -56,9 +56,7 @@ def save_settings(
     }  # fmt: skip
     wanted = {name: value for name, value in wanted.items() if before.get(name) != value}
     if changed:
-        wanted["interview"] = day.isoformat() if day else None
-        if day is not None:
-            wanted["begun"] = date.today().isoformat()
+        wanted |= desk.interview_values(day, date.today())
     if wanted:
         learner.set_settings(wanted, Text(ko="설정 바꾸기", en="change of the settings"))
     return RedirectResponse("/settings?saved=1&done=settings", 303)
