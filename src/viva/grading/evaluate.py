@@ -50,6 +50,9 @@ class Answer:
     human_score: float
     kind: str = ""
     points: Mapping[str, str] = field(default_factory=dict)
+    misconceptions: tuple[str, ...] = ()
+    source: str = ""
+    """The answer that this one was made from, where it was."""
 
 
 def read_answers(path: Path, bank: Bank) -> list[Answer]:
@@ -64,7 +67,7 @@ def read_answers(path: Path, bank: Bank) -> list[Answer]:
             continue
         try:
             row = json.loads(line)
-            answer = Answer(str(row["qid"]), row["lang"], str(row["answer"]), float(row["human_score"]), str(row.get("kind", "")), dict(row.get("points") or {}))
+            answer = Answer(str(row["qid"]), row["lang"], str(row["answer"]), float(row["human_score"]), str(row.get("kind", "")), dict(row.get("points") or {}), tuple(row.get("misconceptions") or ()))
         except (ValueError, KeyError, TypeError) as error:
             reason = f"'{error.args[0]}'" if isinstance(error, KeyError) else str(error)
             raise AnswersError(path, number, f"{{qid, lang, answer, human_score}} 객체가 아닙니다 ({reason}).", f"is no {{qid, lang, answer, human_score}} object ({reason}).") from None
@@ -79,25 +82,40 @@ def read_answers(path: Path, bank: Bank) -> list[Answer]:
     return answers
 
 
-def evaluate(answers: Sequence[Answer], bank: Bank, progress: Callable[[int], None] = lambda done: None) -> dict[str, Any]:
-    """``{rows: [{qid, lang, score, rating, points}], metrics}``, rows in the order of ``answers``."""
+def evaluate(
+    answers: Sequence[Answer],
+    bank: Bank,
+    progress: Callable[[int], None] = lambda done: None,
+    extra: Mapping[str, Callable[[Question, str, Language], float]] | None = None,
+) -> dict[str, Any]:
+    """``{rows: [{qid, lang, score, rating, points}], metrics}``, rows in the order of ``answers``; ``extra`` scores stand beside the baselines."""
     grades: list[Grade] = []
     for done, answer in enumerate(answers, 1):
         grades.append(grade(bank[answer.qid], answer.answer, answer.lang))
         progress(done)
-    scores = {"viva": [given.score for given in grades], **_baselines(answers, bank)}
+    scores = _baselines(answers, bank)
+    for name, score in (extra or {}).items():
+        scores[name] = [score(bank[answer.qid], answer.answer, answer.lang) for answer in answers]
     rows = [
         {"qid": answer.qid, "lang": answer.lang, "score": round(given.score, 4), "rating": given.rating, "points": {mark.id: mark.status for mark in given.points}}
         for answer, given in zip(answers, grades, strict=True)
     ]
+    return {"rows": rows, "metrics": compare(answers, grades, scores)}
+
+
+def compare(answers: Sequence[Answer], grades: Sequence[Grade], others: Mapping[str, Sequence[float]]) -> dict[str, Any]:
+    """Agreement of ``grades`` with the people who marked ``answers``, per language and in all; the same for the scores in ``others``."""
+    scores: dict[str, Sequence[float]] = {"viva": [given.score for given in grades], **others}
     metrics: dict[str, Any] = {}
     for language in (*LANGUAGES, "all"):
         chosen = [index for index, answer in enumerate(answers) if language in (answer.lang, "all")]
         if chosen:
             metrics[language] = {name: _agreement(answers, values, chosen) for name, values in scores.items()}
             metrics[language]["viva"]["points"] = _point_marks(answers, grades, chosen)
+            metrics[language]["viva"]["misconceptions"] = _misconceptions(answers, grades, chosen)
             metrics[language]["viva"]["rating"] = _rating_agreement(answers, grades, chosen)
-    return {"rows": rows, "metrics": metrics}
+            metrics[language]["viva"]["calibration"] = _calibration(answers, grades, chosen)
+    return metrics
 
 
 def _agreement(answers: Sequence[Answer], values: Sequence[float], chosen: Sequence[int]) -> dict[str, Any]:
@@ -141,6 +159,31 @@ def _point_marks(answers: Sequence[Answer], grades: Sequence[Grade], chosen: Seq
             "n": sum(human == status for human, _ in pairs),
         }
     return table
+
+
+def _misconceptions(answers: Sequence[Answer], grades: Sequence[Grade], chosen: Sequence[int]) -> dict[str, Any]:
+    """Precision and recall of the misconceptions named, over answers whose points a person marked."""
+    marked = [i for i in chosen if answers[i].points]
+    named = [(i, mark.id) for i in marked for mark in grades[i].misconceptions]
+    stated = [(i, name) for i in marked for name in answers[i].misconceptions]
+    both = len(set(named) & set(stated))
+    return {"precision": _share(both, len(named)), "recall": _share(both, len(stated)), "n": len(stated)}
+
+
+BINS = (0.0, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95)
+"""Lower edges of the bins of confidence."""
+
+
+def _calibration(answers: Sequence[Answer], grades: Sequence[Grade], chosen: Sequence[int]) -> dict[str, Any]:
+    """How often a mark of a given confidence is the person's; ``error`` is the expected calibration error (Naeini et al. 2015)."""
+    pairs = [(mark.confidence, answers[i].points[mark.id] == mark.status) for i in chosen for mark in grades[i].points if mark.id in answers[i].points]
+    bins = []
+    for low, high in zip(BINS, (*BINS[1:], 1.01), strict=True):
+        inside = [(confidence, right) for confidence, right in pairs if low <= confidence < high]
+        if inside:
+            bins.append({"from": low, "n": len(inside), "confidence": statistics.fmean(c for c, _ in inside), "right": statistics.fmean(float(r) for _, r in inside)})
+    error = sum(b["n"] * abs(b["confidence"] - b["right"]) for b in bins) / len(pairs) if pairs else None
+    return {"bins": bins, "error": error}
 
 
 def _rating_agreement(answers: Sequence[Answer], grades: Sequence[Grade], chosen: Sequence[int]) -> dict[str, Any]:

@@ -1,48 +1,59 @@
 """The door: ``grade(question, answer, language) -> Grade``.
 
-Reads the answer once, looks for each point's cues in it (the session's language first, then the other), and says for
-every mark which words it was read from. See the README in this folder for a worked example.
+Reads the answer once, looks for each point's cues in it, holds its clauses against the question's example sentences, weighs both, and
+says for every mark which words it was read from and how sure it is. See the README in this folder for a worked example.
 """
 
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import replace
 from functools import lru_cache
 
+import numpy as np
+
 from viva.bank import Question
-from viva.bank.schema import Misconception, Point
-from viva.grading.binding import crossed, is_everyday, is_true_anyway, misstated, swaps, truths
 from viva.grading.clauses import Reading, read
 from viva.grading.copying import is_copy
-from viva.grading.cues import Cue, compile_cues, question_words
-from viva.grading.directions import is_reversed
-from viva.grading.formulas import misstated_formula
+from viva.grading.examples import Example, examples_of
+from viva.grading.features import Features, measure
+from viva.grading.judgement import judgement
+from viva.grading.likeness import ExampleSet, Likeness, Sentence, items_of
 from viva.grading.marks import STATUSES, Grade, MisconceptionMark, PointMark, Status
-from viva.grading.matcher import Found, Hit, Matching, best_windows, fullest
-from viva.grading.scorer import conclude
+from viva.grading.quotes import span_of
+from viva.grading.rules import ByCues, mark_by_cues
+from viva.grading.scorer import conclude, expected
 from viva.language import Language, Text
 
-OFFLINE = "offline-1"
+OFFLINE = "offline-2"
 LEARNER = "learner"
-_LISTED = Text(ko="낱말은 있지만 문장으로 말하지 않았어요.", en="The words are there, but nothing is said with them.")
-_TERSE = Text(ko="메모처럼 낱말만 적혀 있어요. 문장으로 말해 보세요.", en="Noted down rather than said; say it as a sentence.")
 UNMARKED = "unmarked"
 """The grader of an answer that was written by hand or spoken, until the learner marks it."""
+OWN = 0.6
+"""An overruled mark decides wherever a clause is so much like the words that it was given for."""
 
 
-def grade(question: Question, answer: str, language: Language) -> Grade:
-    """What ``answer`` says of the points of ``question``. Deterministic; never raises on any text."""
+def grade(question: Question, answer: str, language: Language, local: Sequence[Example] = ()) -> Grade:
+    """What ``answer`` says of the points of ``question``. Deterministic; never raises on any text.
+
+    Args:
+        local: the learner's own marks for clauses of earlier answers to this question.
+    """
     reading = read(answer)
     if _says_nothing(reading):
         return conclude(question, blank_grade(question).points, (), False, OFFLINE)
-    order = _languages(reading.source.text, language)
-    matching = Matching(reading, question_words(question, order))
-    made = {point.id: _made(matching, question, point, order) for point in question.points}
-    points = tuple(_mark(matching, question, point, order, made, answer, language) for point in question.points)
-    wrong = (_misconception(matching, entry, order, answer) for entry in question.misconceptions)
-    said_wrong = tuple(mark for mark in wrong if mark is not None)
-    return conclude(question, points, said_wrong, is_copy(question, answer), OFFLINE)
+    order, examined = languages_of(reading.source.text, language)
+    by_cues = mark_by_cues(question, reading, answer, language, order)
+    examples = compiled(question, examined)
+    if examples is None or not items_of(reading):
+        points, slips = _by_cues_alone(by_cues), by_cues.misconceptions
+    else:
+        likeness = Likeness(examples, reading)
+        points, slips = _weighed(question, reading, likeness, by_cues, answer, language)
+    if local:
+        points = _with_own_marks(question, reading, examples, points, local, answer, language)
+    return conclude(question, points, slips, is_copy(question, answer), OFFLINE)
 
 
 def regrade(question: Question, grade: Grade, statuses: dict[str, Status], *, copied: bool | None = None) -> Grade:
@@ -57,7 +68,7 @@ def regrade(question: Question, grade: Grade, statuses: dict[str, Status], *, co
             raise ValueError(f"'{point}' is no point of the question '{question.key}'; its points are {', '.join(known)}")
         if status not in STATUSES:
             raise ValueError(f"'{status}' is no mark for the point '{point}'; marks are {', '.join(STATUSES)}")
-    points = tuple(_overrule(mark, statuses.get(mark.id, mark.status)) for mark in grade.points)
+    points = tuple(_overrule(mark, statuses[mark.id]) if mark.id in statuses else mark for mark in grade.points)
     return conclude(question, points, grade.misconceptions, grade.copied if copied is None else copied, LEARNER)
 
 
@@ -66,12 +77,48 @@ def blank_grade(question: Question) -> Grade:
     return Grade(0.0, tuple(PointMark(point.id, "missed") for point in question.points), grader=UNMARKED)
 
 
+def likeliest(question: Question, answer: str, language: Language, point: str) -> tuple[int, int]:
+    """The part ``answer[start:end]`` that comes closest to speaking of ``point``; (0, 0) where nothing does."""
+    reading = read(answer)
+    examples = compiled(question, languages_of(reading.source.text, language)[1])
+    if not items_of(reading):
+        return (0, 0)
+    if examples is None:
+        examples = _own_set(question, [Example(point, "made", text, language) for text in (question_point(question, point),) if text], None)
+    likeness = Likeness(examples, reading)
+    own = examples.owner == point
+    if not own.any():
+        return (0, 0)
+    best = likeness.alike[:, own].max(axis=1)
+    if best.max() <= 0:
+        return (0, 0)
+    unit = likeness.units[int(best.argmax())]
+    return span_of(reading, unit.first, unit.last, answer, widen=False)
+
+
+def question_point(question: Question, point: str) -> str:
+    """The texts of the point ``point``, in both languages."""
+    return " ".join(text for entry in question.points if entry.id == point for text in (entry.text.ko, entry.text.en) if text)
+
+
+@lru_cache(maxsize=256)
+def compiled(question: Question, languages: tuple[Language, ...]) -> ExampleSet | None:
+    """The examples of ``question`` in ``languages``; None where a point has none."""
+    found = examples_of(question)
+    usable = {example.point for example in found.points if example.language in languages and example.status == "made"}
+    if not question.points or any(point.id not in usable for point in question.points):
+        return None
+    sentences = [Sentence(point.id, "made", text) for point in question.points for language in languages if (text := point.text.get(language))]
+    sentences += [Sentence(example.point, example.status, example.words) for example in found.points if example.language in languages]
+    sentences += [Sentence(entry.id, "slip", text) for entry in question.misconceptions for language in languages if (text := entry.text.get(language))]
+    sentences += [Sentence(slip.misconception, "slip", slip.words) for slip in found.slips if slip.language in languages]
+    return ExampleSet(sentences, " ".join(text for language in languages if (text := question.question.get(language))))
+
+
 def _overrule(mark: PointMark, status: Status) -> PointMark:
-    if status == mark.status:
-        return mark
     if status == "missed":
-        return PointMark(mark.id, "missed")
-    return replace(mark, status=status)
+        return PointMark(mark.id, "missed", by="learner")
+    return replace(mark, status=status, confidence=1.0, by="learner", worth=None)
 
 
 def _says_nothing(reading: Reading) -> bool:
@@ -80,211 +127,110 @@ def _says_nothing(reading: Reading) -> bool:
     return len(reading.source.text.split()) < 2 and len(words) < 3
 
 
-def _languages(text: str, language: Language) -> tuple[Language, ...]:
-    """Whose cues to try, the answer's own language first; where it is mixed, the session's.
+def languages_of(text: str, language: Language) -> tuple[tuple[Language, ...], tuple[Language, ...]]:
+    """Whose cues to try, the answer's own language first (where it is mixed, the session's), and whose examples.
 
-    Korean answers are full of English terms, so three letters of ten in Hangul make one Korean. An answer without
-    Hangul is tried on English cues alone (and needs no Korean morphology).
+    Korean answers are full of English terms, so three letters of ten in Hangul make one Korean. An answer without Hangul is tried
+    on English alone (and needs no Korean morphology). Examples are those of the first language; of both where the answer switches
+    between them rather than borrowing words.
     """
     hangul = len(re.findall("[가-힣]", text))
     share = hangul / max(1, hangul + len(re.findall("[a-z]", text)))
-    if not hangul:
-        return ("en",)
-    if 0.1 <= share <= 0.3:
-        return ("ko", "en") if language == "ko" else ("en", "ko")
-    return ("ko", "en") if share > 0.3 else ("en", "ko")
+    if not share:
+        return ("en",), ("en",)
+    korean = share > 0.3 or (share >= 0.1 and language == "ko")
+    order: tuple[Language, ...] = ("ko", "en") if korean else ("en", "ko")
+    return order, order if 0.05 <= share <= 0.5 else order[:1]
 
 
-def _made(matching: Matching, question: Question, point: Point, order: tuple[Language, ...]) -> Found | None:
-    """The best place where the point is stated, of its own subject."""
-    for found in fullest(matching, compile_cues(point.cues, order)):
-        enough = found.straight >= found.cue.needed or _all_but_weak(matching, question, found)
-        if enough and _earns(matching, found) and matching.is_statement(found.first, found.last) and not crossed(matching, question, point, found):
-            return found
-    return None
+def _by_cues_alone(by_cues: ByCues) -> tuple[PointMark, ...]:
+    sure = judgement().cues
+    return tuple(replace(mark, confidence=sure[mark.status]) for mark in by_cues.points)
 
 
-def _all_but_weak(matching: Matching, question: Question, found: Found) -> bool:
-    """Whether only an everyday word of a cue of three or more ideas is left unsaid, and all of it in one sentence."""
-    if len(found.cue.ideas) < 3 or found.cue.phrase or found.straight < found.cue.needed - 1 or found.contrary:
-        return False
-    if matching.reading.sentence[found.first] != matching.reading.sentence[found.last]:
-        return False
-    missing = next(idea for idea, hit in zip(found.cue.ideas, found.hits, strict=True) if hit is None)
-    said = sum(hit is not None and not is_everyday(idea) for idea, hit in zip(found.cue.ideas, found.hits, strict=True))
-    return is_everyday(missing) and said >= 2 and missing is not found.cue.ideas[-1]
+def _weighed(
+    question: Question, reading: Reading, likeness: Likeness, by_cues: ByCues, answer: str, language: Language
+) -> tuple[tuple[PointMark, ...], tuple[MisconceptionMark, ...]]:
+    """Cues and examples weighed together."""
+    rules = {mark.id: mark for mark in by_cues.points}
+    stated = {mark.id: mark for mark in by_cues.misconceptions}
+    weights = judgement()
+    features = measure(question, reading, likeness, {name: mark.status for name, mark in rules.items()}, tuple(stated), weights.pairs)
+    chances = weights.points(features.points)
+    points = []
+    for row, point in enumerate(question.points):
+        best = int(chances[row].argmax())
+        mark = _point(rules[point.id], STATUSES[best], float(chances[row, best]), row, features, reading, likeness, answer, language)
+        points.append(replace(mark, worth=expected(chances[row].tolist())))
+    slips = []
+    for row, (entry, chance) in enumerate(zip(question.misconceptions, weights.slips(features.slips), strict=True)):
+        if chance >= weights.slip_threshold:
+            mark = stated.get(entry.id)
+            if mark is None:
+                unit = likeness.units[features.slip_units[row]]
+                start, end = span_of(reading, unit.first, unit.last, answer, widen=False)
+                mark = MisconceptionMark(entry.id, answer[start:end], start, end)
+            slips.append(replace(mark, confidence=round(float(chance), 3)))
+    return tuple(points), tuple(slips)
 
 
-def _mark(
-    matching: Matching, question: Question, point: Point, order: tuple[Language, ...], all_made: dict[str, Found | None],
-    answer: str, language: Language,
+def _point(
+    rule: PointMark, status: Status, chance: float, row: int, features: Features, reading: Reading, likeness: Likeness, answer: str, language: Language
 ) -> PointMark:
-    cues = compile_cues(point.cues, order)
-    windows = fullest(matching, cues)
-    full = [f for f in windows if f.straight >= f.cue.needed and _earns(matching, f)]
-    made = all_made[point.id]
-    said = _opposite(matching, point, order)
-    if said is not None and (made is None or _same_place(made, said)):
-        return _quoted(matching.reading, point.id, "backwards", said, answer, language)
-    if made is not None and (slip := _formula(matching, question, point, windows)) is not None:
-        return _quoted(matching.reading, point.id, "backwards", slip, answer, language)
-    if made is not None and is_reversed(matching, question, point, made):
-        return _quoted(matching.reading, point.id, "backwards", made, answer, language)
-    if made is not None:
-        return _quoted(matching.reading, point.id, "made", made, answer, language)
-    turned = next((f for f in windows if _turned_round(matching, f) and not crossed(matching, question, point, f)), None)
-    turned = turned or _formula(matching, question, point, windows) or _accused(matching, question, point, cues, all_made)
-    if turned is not None:
-        return _quoted(matching.reading, point.id, "backwards", turned, answer, language)
-    note = next((f for f in full if matching.form(f.first, f.last) == "note" and not crossed(matching, question, point, f)), None)
-    half = (f for f in windows if _is_half(matching, f) and matching.is_statement(f.first, f.last) and not crossed(matching, question, point, f))
-    partly = note or next(half, None)
-    if partly is not None:
-        return _quoted(matching.reading, point.id, "partly", partly, answer, language)
-    return PointMark(point.id, "missed", why=_LISTED.get(language) if full else "")
+    sure = round(chance, 3)
+    if status == "missed":
+        return PointMark(rule.id, "missed", why=rule.why if rule.status == "missed" else "", confidence=sure)
+    if rule.status == status:
+        return replace(rule, confidence=sure)
+    near = features.nearest[row]
+    unit = likeness.units[near.unit]
+    start, end = span_of(reading, unit.first, unit.last, answer, widen=False)
+    example = {"made": near.made, "backwards": near.backwards, "partly": near.partly if near.partly is not None else near.made}[status]
+    return PointMark(rule.id, status, answer[start:end], start, end, _why(status, example, likeness, reading, language), sure)
 
 
-def _formula(matching: Matching, question: Question, point: Point, windows: list[Found]) -> Found | None:
-    """The point's formula with a wrong sign, where the model answer has no such formula."""
-    place = misstated_formula(matching.reading, point)
-    if place is None or not windows or any(misstated_formula(truth.reading, point) is not None for truth in truths(question, matching.korean)):
-        return None
-    tokens = matching.reading.tokens
-    word = matching.reading.source.text[tokens[place[0]].start : tokens[place[1]].end]
-    return Found(windows[0].cue, (Hit(*place, True, word, turned=True),), *place)
+def _why(status: Status, example: int | None, likeness: Likeness, reading: Reading, language: Language) -> str:
+    words = likeness.examples.sentences[example].words if example is not None else ""
+    if not words:
+        return ""
+    text = {
+        "made": Text(ko=f"이렇게 말한 것으로 들었어요: ‘{words}’", en=f"Heard as: ‘{words}’"),
+        "partly": Text(ko=f"여기까지는 들었어요: ‘{words}’", en=f"Heard only as far as: ‘{words}’"),
+        "backwards": Text(ko=f"이렇게 들려요: ‘{words}’ 방향이 거꾸로예요.", en=f"Sounds like: ‘{words}’, which has it the other way round."),
+    }[status]
+    cut = Text(ko=" 답의 앞 20,000자만 읽었어요.", en=" Only the first 20,000 characters were read.").get(language) if reading.source.truncated else ""
+    return text.get(language) + cut
 
 
-def _accused(
-    matching: Matching, question: Question, point: Point, cues: tuple[Cue, ...], made: dict[str, Found | None]
-) -> Found | None:
-    """Where the point's predicate is said of the other subject, or with another number.
-
-    What earns another point in the same place is no mistake, and neither is what the model answer says too.
-    """
-    others = [found for key, found in made.items() if found is not None and key != point.id]
-    for kind, find in (("swap", swaps), ("number", misstated)):
-        for cue in cues:
-            for found in find(matching, question, point, cue):
-                key = next(hit for hit in reversed(found.hits) if hit is not None)
-                if (
-                    _earns(matching, found)
-                    and matching.is_statement(found.first, found.last)
-                    and not matching.is_question(found)
-                    and not matching.is_denied_window(found)
-                    and not matching.is_refuted(found)
-                    and not any(hit is not None and hit.first <= key.last and key.first <= hit.last for other in others for hit in other.hits)
-                    and not is_true_anyway(question, matching.korean, point, cue, kind)
-                ):
-                    return found
-    return None
+def _own_set(question: Question, local: Sequence[Example], like: ExampleSet | None) -> ExampleSet:
+    asked = " ".join(text for text in (question.question.ko, question.question.en) if text)
+    return ExampleSet((Sentence(example.point, example.status, example.words, local=True) for example in local), asked, like)
 
 
-def _earns(matching: Matching, found: Found) -> bool:
-    """Whether more is said than the question's own words again."""
-    return any(matching.is_new(hit) for hit in found.hits if hit is not None and not hit.contrary)
-
-
-def _is_half(matching: Matching, found: Found) -> bool:
-    """Whether half of the ideas stand there; a 0, 1 or 2 is in too many sentences to count for one."""
-    telling = sum(hit is not None and not hit.contrary and hit.word.strip() not in ("0", "1", "2") for hit in found.hits)
-    return found.straight >= found.cue.half and telling >= 2 and _earns(matching, found)
-
-
-def _opposite(matching: Matching, point: Point, order: tuple[Language, ...]) -> Found | None:
-    """The tightest place where one of the point's ``opposite`` cues is said."""
-    cues = compile_cues(point.opposite, order, strict=True)
-    found = [window for cue in cues for window in best_windows(matching, cue, one_segment=True) if _says_wrong(matching, window)]
-    return min(found, key=lambda f: (f.width, f.first), default=None)
-
-
-def _turned_round(matching: Matching, found: Found) -> bool:
-    """Whether all ideas of the cue stand in one segment, but some of them denied or in the other direction."""
-    segments = matching.reading.segment
-    straight = [hit for hit in found.hits if hit is not None and not hit.contrary]
-    contrary = [hit for hit in found.hits if hit is not None and hit.contrary]
-    return (
-        len(found.cue.ideas) >= (3 if any(hit.turned for hit in contrary) else 2)
-        and bool(contrary)
-        and not any(hit.first <= other.last and other.first <= hit.last for hit in contrary for other in straight)
-        and found.straight >= found.contrary
-        and found.straight + found.contrary >= found.cue.needed
-        and segments[found.first] == segments[found.last]
-        and _earns(matching, found)
-        and matching.is_statement(found.first, found.last)
-    )
-
-
-def _says_wrong(matching: Matching, window: Found) -> bool:
-    """Whether all of a wrong statement stands there, undenied, and nobody calls it a misunderstanding."""
-    return (
-        window.straight >= window.cue.needed
-        and _earns(matching, window)
-        and not matching.is_question(window)
-        and matching.is_statement(window.first, window.last)
-        and not matching.is_denied_window(window)
-        and not matching.is_refuted(window)
-    )
-
-
-def _same_place(made: Found, against: Found) -> bool:
-    """Whether the point is made only where it is said backwards, and no more tightly."""
-    overlap = made.first <= against.last and against.first <= made.last
-    return overlap and against.width <= made.width
-
-
-def _misconception(matching: Matching, entry: Misconception, order: tuple[Language, ...], answer: str) -> MisconceptionMark | None:
-    for cue in compile_cues(entry.cues, order, strict=True):
-        for window in best_windows(matching, cue, one_segment=True):
-            if _says_wrong(matching, window):
-                start, end = _span(matching.reading, window, answer)
-                return MisconceptionMark(entry.id, answer[start:end], start, end)
-    return None
-
-
-def _quoted(reading: Reading, point: str, status: Status, found: Found, answer: str, language: Language) -> PointMark:
-    start, end = _span(reading, found, answer)
-    return PointMark(point, status, answer[start:end], start, end, _why(reading, status, found, language))
-
-
-_CLAUSE = 14
-"""A quote is widened to its clause by at most so many tokens on each side."""
-
-
-def _span(reading: Reading, found: Found, answer: str) -> tuple[int, int]:
-    """The original's span of the clauses that the window lies in, in whole words."""
-    first, last = found.first, found.last
-    for low in range(found.first, max(-1, found.first - _CLAUSE), -1):
-        if reading.segment[low] != reading.segment[found.first] or reading.tokens[low].kind == "break":
-            break
-        first = low
-    for high in range(found.last, min(len(reading.tokens), found.last + _CLAUSE)):
-        if reading.segment[high] != reading.segment[found.last] or reading.tokens[high].kind == "break":
-            break
-        last = high
-    start, end = reading.source.span(reading.tokens[first].start, max(t.end for t in reading.tokens[first : last + 1]))
-    while start > 0 and not answer[start - 1].isspace() and answer[start - 1] not in ".,;!?":
-        start -= 1
-    while end < len(answer) and not answer[end].isspace() and answer[end] not in ",;!?":
-        end += 1
-    return start, end
-
-
-def _why(reading: Reading, status: Status, found: Found, language: Language) -> str:
-    said = ", ".join(dict.fromkeys(f"‘{hit.word.strip()}’" for hit in found.hits if hit is not None and not (status == "partly" and hit.contrary)))
-    open_ideas = [idea.text for idea, hit in zip(found.cue.ideas, found.hits, strict=False) if hit is None or hit.contrary]
-    missing = ", ".join(f"‘{text}’" for text in dict.fromkeys(open_ideas))
-    if status == "backwards":
-        text = Text(ko=f"{said}: 방향이 거꾸로예요.", en=f"{said}: the other way round.")
-    elif status == "partly" and not missing:
-        text = Text(ko=f"찾은 말: {said}. {_TERSE.ko}", en=f"Found {said}. {_TERSE.en}")
-    elif status == "partly":
-        text = Text(ko=f"찾은 말: {said}. 아직 없는 말: {missing}.", en=f"Found {said}; not yet {missing}.")
-    else:
-        text = Text(ko=f"찾은 말: {said}.", en=f"Found {said}.")
-    why = text.get(language)
-    if reading.source.truncated:
-        why += Text(ko=" 답의 앞 20,000자만 읽었어요.", en=" Only the first 20,000 characters were read.").get(language)
-    return why
+def _with_own_marks(
+    question: Question, reading: Reading, examples: ExampleSet | None, points: tuple[PointMark, ...], local: Sequence[Example], answer: str, language: Language
+) -> tuple[PointMark, ...]:
+    """``points``, overruled where a clause is like one that the learner marked, and liker than what the mark was read from."""
+    own = _own_set(question, local, examples)
+    if not len(own) or not items_of(reading):
+        return points
+    likeness = Likeness(own, reading)
+    decided = []
+    for mark in points:
+        columns = np.flatnonzero(own.owner == mark.id)
+        worth = likeness.alike[:, columns] if len(columns) else np.zeros((0, 0))
+        if not worth.size or worth.max() < OWN:
+            decided.append(mark)
+            continue
+        unit, column = np.unravel_index(int(worth.argmax()), worth.shape)
+        sentence = own.sentences[columns[column]]
+        status: Status = sentence.status  # type: ignore[assignment]
+        chance = round(float(min(1.0, worth.max())), 3)
+        why = Text(ko=f"전에 이렇게 표시했어요: ‘{sentence.words}’", en=f"You marked this before: ‘{sentence.words}’").get(language)
+        place = likeness.units[int(unit)]
+        start, end = span_of(reading, place.first, place.last, answer, widen=False)
+        decided.append(PointMark(mark.id, status, answer[start:end], start, end, why, chance) if status != "missed" else PointMark(mark.id, "missed", why=why, confidence=chance))
+    return tuple(decided)
 
 
 @lru_cache(maxsize=1)

@@ -19,7 +19,12 @@ class PointMark:
     start: int = 0
     end: int = 0
     why: str = ""
-    """Which cue was found, for the learner to check; empty where nothing was."""
+    """What the mark was read from, for the learner to check; empty where nothing was."""
+    confidence: float = 1.0
+    """How likely the mark is to be right, in 0..1; the learner's own marks are 1."""
+    by: Literal["grader", "learner"] = "grader"
+    worth: float | None = None
+    """What the mark counts in the score, −0.5..1, where the grader is not sure of it; None counts as its status does."""
 
 
 @dataclass(frozen=True)
@@ -30,6 +35,7 @@ class MisconceptionMark:
     quote: str
     start: int
     end: int
+    confidence: float = 1.0
 
 
 @dataclass(frozen=True)
@@ -41,4 +47,4 @@ class Grade:
     misconceptions: tuple[MisconceptionMark, ...] = ()
     copied: bool = False
     rating: int = 1
-    grader: str = "offline-1"
+    grader: str = "offline-2"
