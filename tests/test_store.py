@@ -11,6 +11,7 @@ import pytest
 from sqlalchemy.exc import IntegrityError
 
 from viva.grading import Grade, MisconceptionMark, PointMark
+from viva.grading.opinion import Opinion
 from viva.language import Text
 from viva.store import Learner, Store, StoreError, viva_home
 from viva.store.clock import new_id
@@ -150,6 +151,7 @@ def test_what_was_written_can_be_neither_changed_nor_deleted(
     me.add_review("relu", 3, "a-1")
     me.add_review("relu", 2, "a-1")
     me.save_my_answer("relu", "ko", "내 답")
+    me.add_opinion("a-1", Opinion("model", (PointMark("p", "made", "포화"),), (), 1.5), 1.0)
     before = me.export_rows()
     assert before[table], "the table must hold something to protect"
     with pytest.raises(IntegrityError, match=f"{table} is append-only"), store.database.write() as connection:
@@ -441,6 +443,6 @@ def test_opening_an_up_to_date_database_loads_no_migrations(tmp_path: Path) -> N
 
 def test_every_row_has_an_owner() -> None:
     for table in metadata.sorted_tables:
-        if table.name not in ("learners", "grades"):
+        if table.name not in ("learners", "grades", "opinions"):
             assert "learner" in table.columns, table.name
     assert attempts.c.learner.foreign_keys

@@ -337,12 +337,12 @@ def next_version(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     def install(body: str) -> None:
         copy = tmp_path / "migrations"
         shutil.copytree(migrate.SCRIPTS, copy, ignore=shutil.ignore_patterns("__pycache__"))
-        (copy / "versions" / "viva_0002.py").write_text(
+        (copy / "versions" / "viva_0003.py").write_text(
             "import sqlalchemy as sa\nfrom alembic import op\n"
-            f"revision = 'viva_0002'\ndown_revision = {tables.REVISIONS[-1]!r}\n\n\ndef upgrade():\n    {body}\n"
+            f"revision = 'viva_0003'\ndown_revision = {tables.REVISIONS[-1]!r}\n\n\ndef upgrade():\n    {body}\n"
         )
         monkeypatch.setattr(migrate, "SCRIPTS", copy)
-        monkeypatch.setattr(tables, "REVISIONS", (*tables.REVISIONS, "viva_0002"))
+        monkeypatch.setattr(tables, "REVISIONS", (*tables.REVISIONS, "viva_0003"))
 
     return install
 
@@ -355,11 +355,11 @@ def test_an_older_database_is_backed_up_and_brought_up_to_date(
     next_version("op.add_column('learners', sa.Column('motto', sa.Text))")
     with Store.open(path) as opened:
         assert opened.learner().export_rows() == before
-        assert migrate.version(opened.database) == "viva_0002"
+        assert migrate.version(opened.database) == "viva_0003"
         (kept,) = opened.list_backups()
         assert kept.kind == "before-update" and rows_of(kept.path) == ["first"]
         opened.restore(kept.path)  # an older backup is brought up to date on its way in
-        assert migrate.version(opened.database) == "viva_0002"
+        assert migrate.version(opened.database) == "viva_0003"
         assert opened.learner().export_rows() == before
 
 
@@ -371,7 +371,7 @@ def test_an_update_that_fails_leaves_the_database_as_it_was(store: Store, path: 
         Store.open(path)
     sentence(caught.value)
     with closing(sqlite3.connect(path)) as connection:
-        assert connection.execute("SELECT version_num FROM alembic_version").fetchall() == [("viva_0001",)]
+        assert connection.execute("SELECT version_num FROM alembic_version").fetchall() == [("viva_0002",)]
         assert "motto" not in str(connection.execute("PRAGMA table_info(learners)").fetchall())
     assert rows_of(path) == ["first"] and before["attempts"]
 

@@ -13,6 +13,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from viva.grading import PointMark
+from viva.grading.opinion import Opinion
 from viva.language import Text
 from viva.store import Learner, Store, StoreError, check_store
 from viva.study.schedule import rebuild
@@ -51,6 +53,8 @@ def full(stores: tuple[Store, Store]) -> Learner:
     )
     me.add_attempt(id="a-2", question="gelu", language="en", text="smooth \ud800", grade=GRADE)
     me.add_grade("a-1", {**GRADE, "score": 1.0, "rating": 4}, grader="learner")
+    refused = (PointMark("q", "made", "지어낸 말", why="답에 없는 말이에요."),)
+    me.add_opinion("a-2", Opinion("model", (PointMark("p", "made", "smooth", 0, 6),), refused, 2.5), 0.5)
     me.add_review("relu", 3, "a-1", at=NOON)
     me.add_review("relu", 1, "a-1")
     me.add_review("gelu", 2, at=NOON + timedelta(days=1))
@@ -74,6 +78,7 @@ def test_everything_comes_back(stores: tuple[Store, Store], full: Learner) -> No
     assert other.export_rows() == rows
     assert other.cards() == full.cards() == rebuild(full.reviews(), 0.85)
     assert other.attempts_of("relu") == full.attempts_of("relu")
+    assert other.opinions_of("a-2") == full.opinions_of("a-2") != []
     assert other.undo_list() == full.undo_list()
     assert other.undo() == full.undo() and other.export_rows().keys() == rows.keys()
     assert check_store(stores[1]) == []
@@ -143,7 +148,7 @@ def test_the_newer_draft_and_the_end_of_a_session_are_taken_over(stores: tuple[S
 def test_one_learner_may_take_nothing_that_is_another_s(stores: tuple[Store, Store], full: Learner) -> None:
     stranger = stores[0].learner("stranger")
     rows = through_json(full.export_rows())
-    for table in ("attempts", "grades", "reviews", "my_answers", "retractions", "sessions"):
+    for table in ("attempts", "grades", "opinions", "reviews", "my_answers", "retractions", "sessions"):
         with pytest.raises(StoreError, match="Nothing was imported"):
             stranger.import_rows({table: rows[table]})
     assert all(entries == [] for entries in stranger.export_rows().values())
@@ -184,6 +189,12 @@ def broken(rows: dict[str, Any], table: str, column: str, value: Any) -> dict[st
         ("grades", "points", [{"status": "made"}]),
         ("grades", "copied", 1),
         ("grades", "score", "high"),
+        ("opinions", "attempt", "missing"),
+        ("opinions", "points", [{"id": "p", "status": "<script>"}]),
+        ("opinions", "points", [{"status": "made"}]),
+        ("opinions", "refused", [{"id": "p", "status": "made", "quote": 5}]),
+        ("opinions", "seconds", None),
+        ("opinions", "judge", "x" * 256),
         ("sessions", "questions", "relu"),
         ("sessions", "params", []),
         ("retractions", "table_name", "learners"),
@@ -209,7 +220,7 @@ def test_a_row_that_does_not_fit_is_refused_and_nothing_is_imported(
 
 @pytest.mark.parametrize(
     ("table", "column"),
-    [("attempts", "text"), ("grades", "score"), ("reviews", "rating"), ("my_answers", "text")],
+    [("attempts", "text"), ("grades", "score"), ("opinions", "score"), ("reviews", "rating"), ("my_answers", "text")],
 )
 def test_a_row_that_differs_from_the_one_here_is_refused_by_name(
     full: Learner, table: str, column: str

@@ -1,6 +1,8 @@
 /** The reveal: Enter takes the suggested rating, marks are overruled in place, handwriting replays. */
 import { mountReplay } from "../ink-replay";
 import type { Ink } from "../ink-model";
+import { redraw, send, warn } from "../redraw";
+import { keepSelection, selectedWords, takeSelection } from "../selection";
 import { t } from "../words";
 
 document.addEventListener("keydown", (event) => {
@@ -24,35 +26,37 @@ document.addEventListener("submit", (event) => {
   event.preventDefault();
   for (const button of form.querySelectorAll("button")) button.ariaPressed = String(button === pressed);
   const body = new URLSearchParams([...new FormData(form, pressed)] as [string, string][]);
+  const words = takeSelection();
+  if (words) {
+    body.set("start", String(words.start));
+    body.set("end", String(words.end));
+  }
   open += 1;
   document.querySelector("#main")!.setAttribute("aria-busy", "true");
   sending = sending.then(() => overrule(form.action, body));
 });
 async function overrule(action: string, body: URLSearchParams): Promise<void> {
-  let fresh: Element | null = null;
-  try {
-    const response = await fetch(action, { method: "POST", body });
-    fresh = new DOMParser().parseFromString(await response.text(), "text/html").querySelector("#main");
-  } catch {
-    // The server is away; below.
-  }
+  const fresh = await send(action, body);
   open -= 1;
   if (open > 0) return;
-  const main = document.querySelector("#main")!;
   if (!fresh) {
-    main.removeAttribute("aria-busy");
-    const warning = Object.assign(document.createElement("p"), { className: "warn", role: "alert" });
-    warning.textContent = t("서버에 닿지 않아 표시를 저장하지 못했습니다. 서버를 켜고 다시 눌러 주세요.", "The server cannot be reached, so the mark is not kept. Start it and press again.");
-    document.querySelector("#points")!.append(warning);
+    document.querySelector("#main")!.removeAttribute("aria-busy");
+    warn(t("서버에 닿지 않아 표시를 저장하지 못했습니다. 서버를 켜고 다시 눌러 주세요.", "The server cannot be reached, so the mark is not kept. Start it and press again."), document.querySelector("#points")!);
     return;
   }
-  const unfolded = [...main.querySelectorAll("details")].map((details) => details.open);
-  for (const [place, details] of fresh.querySelectorAll("details").entries()) details.open = unfolded[place] ?? details.open;
-  const focused = document.activeElement?.id;
-  main.replaceWith(document.adoptNode(fresh));
-  if (focused) document.getElementById(focused)?.focus({ preventScroll: true });
+  redraw(fresh);
   mount();
 }
+
+// ---- selected words ---------------------------------------------------------------------------------------------
+keepSelection(".marks button");
+document.addEventListener("selectionchange", () => {
+  const place = document.querySelector("#picked");
+  if (!place) return;
+  const words = selectedWords()?.text.trim().replace(/\s+/g, " ") ?? "";
+  const shown = words.length > 60 ? `${words.slice(0, 40)} … ${words.slice(-15)}` : words;
+  place.textContent = words && t(`고른 말: “${shown}” 이제 요점의 표시를 누르세요.`, `Selected: “${shown}” Now press the mark of a point.`);
+});
 
 // ---- handwriting ------------------------------------------------------------------------------------------------
 function mount(): void {

@@ -22,7 +22,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "questions": ("reading", say("질문 목록", "List the questions")),
     "show": ("reading", say("질문 하나를 답과 함께 보기", "Show one question with its answer")),
     "grade": ("reading", say("답을 채점하기 (저장하지 않음)", "Grade an answer (nothing is kept)")),
-    "grading": ("grading", say("채점기가 사람과 얼마나 맞는지 재기", "Measure how the grader agrees with people")),
+    "grading": ("grading", say("채점기가 사람과 얼마나 맞는지 재기, 내가 고친 표시 꺼내기", "Measure how the grader agrees with people; your corrected marks")),
     "stats": ("reading", say("기록과 앞으로의 계획", "Your record and the days ahead")),
     "bank": ("banks", say("질문 파일 검사", "Check question files")),
     "import": ("data", say("질문 목록이나 내 데이터 가져오기", "Import lists of questions, or your data")),

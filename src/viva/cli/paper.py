@@ -36,7 +36,7 @@ def _latex() -> Any:
     return LatexNodes2Text(math_mode="text", strict_latex_spaces=False)
 
 
-def _grid() -> Table:
+def grid() -> Table:
     """A sign and a text that wraps beside it."""
     grid = Table.grid(padding=(0, 1, 0, 0))
     grid.add_column(width=2, justify="right")
@@ -54,14 +54,14 @@ def print_answer(question: Question, language: Language, *, points: bool = True)
     if question.answer is not None:
         console.print(Padding(Styled(plain(question.answer.get(language)), overflow="fold"), (0, 2)))
         console.print()
-    listed = _grid()
+    listed = grid()
     for point in question.points if points else ():
         listed.add_row("·", plain(point.text.get(language)))
     console.print(listed)
     if question.misconceptions:
         console.print()
         console.print(Styled(Text(ko="많이들 이렇게 말하지만", en="What people often say").get(language), style="bold"))
-        wrongs = _grid()
+        wrongs = grid()
         for wrong in question.misconceptions:
             wrongs.add_row(Styled("✗", "red"), Styled(plain(wrong.text.get(language)), "red"))
             wrongs.add_row("", plain(wrong.correction.get(language)))
@@ -69,12 +69,17 @@ def print_answer(question: Question, language: Language, *, points: bool = True)
     console.print()
 
 
+UNSURE = 0.6
+"""Marks of less confidence are called unsure."""
+
+
 def print_grade(question: Question, given: Grade, language: Language) -> None:
     texts = {point.id: plain(point.text.get(language)) for point in question.points}
-    marks = _grid()
+    marks = grid()
     for mark in given.points:
         sign, colour = SIGNS[mark.status]
-        marks.add_row(Styled(sign, colour), texts.get(mark.id, mark.id))
+        unsure = say(" (확실하지 않음, {n}%)", " (not sure, {n}%)", n=round(100 * mark.confidence)) if mark.confidence < UNSURE else ""
+        marks.add_row(Styled(sign, colour), Styled.assemble(texts.get(mark.id, mark.id), (unsure, "bright_black")))
         if mark.quote:
             marks.add_row("", Styled(f"“{' '.join(mark.quote.split())}”", "bright_black"))
     wrongs = {wrong.id: wrong for wrong in question.misconceptions}

@@ -65,7 +65,7 @@ def _one(learner: object, question: Question, language: Language, session: str) 
     answer = _read()
     if answer is None:
         return False
-    given = grade(question, answer, language)
+    given = grade(question, answer, language, [own.example for own in learner.own_examples(question.key)])
     attempt = learner.add_attempt(
         id=str(uuid.uuid4()), question=question.key, language=language, way="text", text=answer, seconds=time.monotonic() - begun, session=session, grade=given
     )

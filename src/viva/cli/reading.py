@@ -10,6 +10,7 @@ from typing import Any
 import click
 
 from viva.bank import Bank, Question, load_bank
+from viva.cli.judges import Summon, ask, language_model, nli_options
 from viva.cli.say import LANGUAGE, say
 from viva.language import Language
 
@@ -86,9 +87,13 @@ def show_command(id: str, lang: Language, as_json: bool) -> None:
 @click.command("grade", help=say("파일이나 표준 입력의 답을 채점합니다.", "Grades the answer in FILE or on standard input; nothing is kept."))
 @click.argument("id")
 @click.argument("file", required=False, default="-", metavar="[FILE|-]")
+@click.option("--judge", is_flag=True, help=say("설정해 둔 언어 모델의 의견도 봅니다: 답을 그 모델에 보냅니다 (viva[llm])", "asks the language model of your settings too, which sends it the answer (viva[llm])"))
+@nli_options
 @LANG
 @JSON
-def grade_command(id: str, file: str, lang: Language, as_json: bool) -> None:
+def grade_command(id: str, file: str, judge: bool, nli: Summon | None, lang: Language, as_json: bool) -> None:
+    from viva.cli.opinions import opinion_as_json, print_opinion
+    from viva.cli.paper import print_grade
     from viva.grading import grade
     from viva.web import present
 
@@ -102,12 +107,17 @@ def grade_command(id: str, file: str, lang: Language, as_json: bool) -> None:
         line = raw[: error.start].count(b"\n") + 1
         raise click.ClickException(say("{file}:{line}: UTF-8 텍스트가 아닙니다.", "{file}:{line}: is not UTF-8 text.", file=file, line=line)) from None
     given = grade(question, answer, lang)
+    if not as_json:
+        print_grade(question, given, lang)
+    judges = [summon for summon in (nli, language_model if judge else None) if summon is not None]
+    opinions = [opinion for summon in judges if (opinion := ask(summon, question, answer, lang)) is not None]
     if as_json:
-        print_json(present.grade(given))
-        return
-    from viva.cli.paper import print_grade
-
-    print_grade(question, given, lang)
+        print_json(present.grade(given) | ({"opinions": [opinion_as_json(question, opinion) for opinion in opinions]} if judges else {}))
+    else:
+        for opinion in opinions:
+            print_opinion(question, given, opinion, lang)
+    if len(opinions) < len(judges):
+        sys.exit(1)
 
 
 @click.command("stats", help=say("기록과 앞으로의 계획.", "Your record and the days ahead."))

@@ -18,7 +18,7 @@ from viva.grading.likeness import Floats, Ints, Likeness
 from viva.grading.marks import Status
 from viva.grading.morphology import Token
 
-CLOSE = 0.04
+CLOSE = 0.1
 """A shorter unit is quoted where it is as alike as the best one but for so much."""
 
 ALMOST = 0.6
@@ -30,14 +30,14 @@ POINT = (
     "best three, made less backwards", "covered", "ordered", "contrary", "exchanged", "backwards covered", "backwards ordered",
     "backwards contrary", "misconception", "another point made", "another point backwards", "made less another point",
     "words of the point", "words that make it", "words of the point anywhere", "words that make it, whole answer",
-    "formula", "formula backwards", "formula almost", "another number",
+    "formula", "formula backwards", "formula almost", "another number", "model answer", "backwards less model answer",
     "rules: made", "rules: partly", "rules: backwards", *(f"clause: {name}" for name in FORM), *(f"answer: {name}" for name in FORM),
     "other points backwards by the rules", "other points made by the rules", "misconceptions by the rules",
     "other points: made less backwards", "other points: made", "other points: backwards",
 )  # fmt: skip
 """The columns of :attr:`Features.points`."""
 SLIP = (
-    "stated", "best three", "stated less the points", "a point made", "a point backwards", "covered", "ordered", "contrary", "exchanged", "rules",
+    "stated", "best three", "stated less the points", "a point made", "a point backwards", "covered", "ordered", "contrary", "exchanged", "rules", "model answer", "stated less model answer",
     *(f"clause: {name}" for name in FORM),
 )  # fmt: skip
 """The columns of :attr:`Features.slips`."""
@@ -75,12 +75,12 @@ def measure(
         pairs: how much more often than by chance kinds of words stand side by side (:func:`viva.grading.fluency.fit_table`).
     """
     whole = form_of(reading.tokens, pairs)
-    kinds = {status: likeness.examples.status == status for status in ("made", "backwards", "partly", "slip")}
+    kinds = {status: likeness.examples.status == status for status in ("made", "backwards", "partly", "slip", "true")}
     alike = likeness.alike
-    stated = _best(alike, np.flatnonzero(kinds["slip"]))
+    stated, told = (_best(alike, np.flatnonzero(kinds[status])) for status in ("slip", "true"))
     rows, nearest = [], []
     for point in question.points:
-        row, near = _point(point.id, reading, likeness, kinds, stated)
+        row, near = _point(point.id, likeness, kinds, stated, told)
         status = rules.get(point.id, "missed")
         rows.append([*row, status == "made", status == "partly", status == "backwards", *_form_of_unit(reading, likeness, near.unit, pairs), *whole])
         nearest.append(near)
@@ -130,7 +130,7 @@ def _argbest(alike: Floats, unit: int, columns: Ints) -> int | None:
 
 
 def _point(
-    point: str, reading: Reading, likeness: Likeness, kinds: Mapping[str, np.ndarray], stated: Floats
+    point: str, likeness: Likeness, kinds: Mapping[str, np.ndarray], stated: Floats, told: Floats
 ) -> tuple[list[float], Nearest]:
     own, alike = likeness.examples.owner == point, likeness.alike
     made, backwards, partly = (np.flatnonzero(own & kinds[status]) for status in ("made", "backwards", "partly"))
@@ -154,6 +154,7 @@ def _point(
         float(stated[unit]), o, float(by_unit["turned"][unit]), m - o,
         float(topical[unit]), float(leaning[unit]), float(topical.max()), float((leaning * topical)[single].sum() / max(1.0, topical[single].sum())),
         *formula, float(near.made is not None and likeness.other_number(point, unit, near.made)),
+        float(told[unit]), b - float(told[unit]),
     ]  # fmt: skip
     return row, near
 
@@ -172,14 +173,15 @@ def _slip(
 ) -> tuple[list[float], int, int]:
     alike = likeness.alike
     own = np.flatnonzero((likeness.examples.owner == name) & kinds["slip"])
-    stated, made, turned = _best(alike, own), _best(alike, np.flatnonzero(kinds["made"])), _best(alike, np.flatnonzero(kinds["backwards"]))
+    stated = _best(alike, own)
+    made, turned, told = (_best(alike, np.flatnonzero(kinds[status])) for status in ("made", "backwards", "true"))
     unit = clearest(likeness, stated)
     e = _argbest(alike, unit, own)
     e = 0 if e is None else e
     row = [
         float(stated[unit]), _best_three(alike, unit, own), float(stated[unit] - made[unit]), float(made[unit]), float(turned[unit]),
         float(likeness.covered[unit, e]), float(likeness.ordered[unit, e]), float(likeness.contrary[unit, e]), float(likeness.exchanged[unit, e]),
-        float(by_rules), *_form_of_unit(reading, likeness, unit, pairs),
+        float(by_rules), float(told[unit]), float(stated[unit] - told[unit]), *_form_of_unit(reading, likeness, unit, pairs),
     ]  # fmt: skip
     return row, unit, e
 

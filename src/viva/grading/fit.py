@@ -7,7 +7,7 @@ Needs scikit-learn (extra ``viva[test]``). Every figure that it prints comes fro
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,7 +19,7 @@ from viva.grading.evaluate import Answer
 from viva.grading.examples import examples_of
 from viva.grading.features import POINT, SLIP, measure
 from viva.grading.fluency import fit_table
-from viva.grading.grade import compiled, languages_of
+from viva.grading.grade import compiled, decide, languages_of
 from viva.grading.judgement import Judgement, from_data
 from viva.grading.likeness import ExampleSet, Flags, Floats, Ints, Likeness, items_of
 from viva.grading.marks import STATUSES, Grade, MisconceptionMark, PointMark
@@ -74,14 +74,16 @@ def measured(
         by_cues = mark_by_cues(question, reading, answer.answer, answer.lang, order)
         statuses = {mark.id: mark.status for mark in by_cues.points}
         found = measure(question, reading, Likeness(examples, reading, _taken_from(examples, answer)), statuses, tuple(mark.id for mark in by_cues.misconceptions), pairs)
-        marks = np.array([STATUSES.index(answer.points[point.id]) for point in question.points], dtype=np.int64)  # type: ignore[arg-type]
+        marks = np.array([STATUSES.index(answer.points[point.id]) for point in question.points], dtype=np.int64)
         stated = np.array([entry.id in answer.misconceptions for entry in question.misconceptions], dtype=np.int64)
         rows.append(Row(answer, question.id, found.points, marks, found.slips, stated, tuple(statuses[point.id] for point in question.points)))
     return rows
 
 
 def _taken_from(examples: ExampleSet, answer: Answer) -> Flags:
-    """Which examples were taken from ``answer`` itself: nobody is graded against his own words."""
+    """Which examples were taken from ``answer`` itself: nobody is graded against his own words, but for the model answer."""
+    if answer.kind == "model":
+        return np.zeros(len(examples), dtype=bool)
     text = " ".join((answer.source or answer.answer).split())
     return np.array([sentence.words in text for sentence in examples.sentences], dtype=bool)
 
@@ -102,9 +104,11 @@ def empty_talk(answers: Sequence[Answer], bank: Bank, seed: int = 0) -> list[Ans
         for language in LANGUAGES:
             for separator in shuffle.sample((", ", " ", " / ", "\n", "; ", " + "), 2):
                 made.append(Answer(qid, language, separator.join(_keywords(question, language, shuffle)), 0.0, "listed", missed))
+            ideas = [idea.split(" | ")[0].strip() for point in question.points for cue in point.cues.get(language) for idea in cue.split(" + ")[:2]]
+            made.append(Answer(qid, language, shuffle.choice((", ", " ", "\n")).join(ideas), 0.0, "listed", missed))
         for language, text in (("ko", question.question.ko), ("en", question.question.en)):
             if text:
-                made.append(Answer(qid, language, text, 0.0, "repeated", missed))  # type: ignore[arg-type]
+                made.append(Answer(qid, language, text, 0.0, "repeated", missed))
     return made
 
 
@@ -119,6 +123,16 @@ def _keywords(question: Question, language: Language, shuffle: random.Random) ->
             for first, last in spans:
                 words[reading.source.text[reading.tokens[first].start : reading.tokens[last].end]] = None
     return shuffle.sample(list(words), min(len(words), shuffle.randrange(12, 31)))
+
+
+def told(bank: Bank, names: Iterable[str]) -> list[Answer]:
+    """The model answers of the questions ``names``: whoever says that makes every point."""
+    return [
+        Answer(question.id, language, text, 1.0, "model", dict.fromkeys((point.id for point in question.points), "made"))
+        for question in (bank[name] for name in dict.fromkeys(names))
+        for language in LANGUAGES
+        if question.answer is not None and (text := question.answer.get(language))
+    ]
 
 
 _FILLERS = {
@@ -211,7 +225,7 @@ def grades_of(rows: Sequence[Row], chances: Sequence[tuple[Floats, Floats, Judge
     for row, (points, slips, judge) in zip(rows, chances, strict=True):
         question = bank[row.qid]
         marks = [
-            PointMark(point.id, STATUSES[int(chance.argmax())], confidence=float(chance.max()), worth=expected(chance.tolist()))
+            PointMark(point.id, STATUSES[decide(chance)], confidence=float(chance[decide(chance)]), worth=expected(chance.tolist()))
             for point, chance in zip(question.points, points, strict=True)
         ]
         named = [MisconceptionMark(entry.id, "", 0, 0) for entry, chance in zip(question.misconceptions, slips, strict=True) if chance >= judge.slip_threshold]
@@ -243,4 +257,4 @@ def _threshold(chance: Floats, stated: Ints) -> float:
 
 
 def _plain(values: Floats) -> list[Any]:
-    return np.round(values, 4).tolist()  # type: ignore[no-any-return]
+    return np.round(values, 4).tolist()

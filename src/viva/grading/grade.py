@@ -17,9 +17,9 @@ from viva.bank import Question
 from viva.grading.clauses import Reading, read
 from viva.grading.copying import is_copy
 from viva.grading.examples import Example, examples_of
-from viva.grading.features import Features, measure
+from viva.grading.features import SLIP, Features, measure
 from viva.grading.judgement import judgement
-from viva.grading.likeness import ExampleSet, Likeness, Sentence, items_of
+from viva.grading.likeness import ExampleSet, Floats, Likeness, Sentence, items_of
 from viva.grading.marks import STATUSES, Grade, MisconceptionMark, PointMark, Status
 from viva.grading.quotes import span_of
 from viva.grading.rules import ByCues, mark_by_cues
@@ -30,8 +30,12 @@ OFFLINE = "offline-2"
 LEARNER = "learner"
 UNMARKED = "unmarked"
 """The grader of an answer that was written by hand or spoken, until the learner marks it."""
-OWN = 0.6
-"""An overruled mark decides wherever a clause is so much like the words that it was given for."""
+REMOTE = 0.2
+"""Less alike than that, no clause can be said to speak of a point."""
+ACCUSE = 0.55
+"""Nobody is told that he had a point backwards by a grader that is less sure: a false accusation costs more than a miss."""
+OWN = 0.8
+"""An overruled mark decides by itself where a clause is so much like the words that it was given for."""
 
 
 def grade(question: Question, answer: str, language: Language, local: Sequence[Example] = ()) -> Grade:
@@ -45,14 +49,15 @@ def grade(question: Question, answer: str, language: Language, local: Sequence[E
         return conclude(question, blank_grade(question).points, (), False, OFFLINE)
     order, examined = languages_of(reading.source.text, language)
     by_cues = mark_by_cues(question, reading, answer, language, order)
-    examples = compiled(question, examined)
+    own = tuple(dict.fromkeys(local))
+    examples = compiled(question, examined, own)
     if examples is None or not items_of(reading):
         points, slips = _by_cues_alone(by_cues), by_cues.misconceptions
     else:
         likeness = Likeness(examples, reading)
         points, slips = _weighed(question, reading, likeness, by_cues, answer, language)
-    if local:
-        points = _with_own_marks(question, reading, examples, points, local, answer, language)
+    if own:
+        points = _with_own_marks(question, reading, examples, points, own, answer, language)
     return conclude(question, points, slips, is_copy(question, answer), OFFLINE)
 
 
@@ -90,7 +95,7 @@ def likeliest(question: Question, answer: str, language: Language, point: str) -
     if not own.any():
         return (0, 0)
     best = likeness.alike[:, own].max(axis=1)
-    if best.max() <= 0:
+    if best.max() < REMOTE:
         return (0, 0)
     unit = likeness.units[int(best.argmax())]
     return span_of(reading, unit.first, unit.last, answer, widen=False)
@@ -102,17 +107,29 @@ def question_point(question: Question, point: str) -> str:
 
 
 @lru_cache(maxsize=256)
-def compiled(question: Question, languages: tuple[Language, ...]) -> ExampleSet | None:
-    """The examples of ``question`` in ``languages``; None where a point has none."""
+def compiled(question: Question, languages: tuple[Language, ...], local: tuple[Example, ...] = ()) -> ExampleSet | None:
+    """The examples of ``question`` in ``languages`` with the learner's own; None where a point has none in the bank."""
     found = examples_of(question)
     usable = {example.point for example in found.points if example.language in languages and example.status == "made"}
     if not question.points or any(point.id not in usable for point in question.points):
         return None
     sentences = [Sentence(point.id, "made", text) for point in question.points for language in languages if (text := point.text.get(language))]
     sentences += [Sentence(example.point, example.status, example.words) for example in found.points if example.language in languages]
+    sentences += [Sentence(example.point, example.status, example.words, local=True) for example in local if example.status != "missed"]
     sentences += [Sentence(entry.id, "slip", text) for entry in question.misconceptions for language in languages if (text := entry.text.get(language))]
     sentences += [Sentence(slip.misconception, "slip", slip.words) for slip in found.slips if slip.language in languages]
+    sentences += [Sentence("", "true", words) for language in languages for words in _told(question, language)]
     return ExampleSet(sentences, " ".join(text for language in languages if (text := question.question.get(language))))
+
+
+def _told(question: Question, language: Language) -> list[str]:
+    """The sentences of the model answer: whatever else they are like, they are true."""
+    text = question.answer.get(language) if question.answer is not None else ""
+    if not text:
+        return []
+    reading = read(text)
+    spans = [reading.source.span(reading.tokens[first].start, reading.tokens[last].end) for first, last in reading.by_sentence.values()]
+    return [text[start:end] for start, end in spans]
 
 
 def _overrule(mark: PointMark, status: Status) -> PointMark:
@@ -159,19 +176,26 @@ def _weighed(
     chances = weights.points(features.points)
     points = []
     for row, point in enumerate(question.points):
-        best = int(chances[row].argmax())
+        best = decide(chances[row])
         mark = _point(rules[point.id], STATUSES[best], float(chances[row, best]), row, features, reading, likeness, answer, language)
         points.append(replace(mark, worth=expected(chances[row].tolist())))
     slips = []
     for row, (entry, chance) in enumerate(zip(question.misconceptions, weights.slips(features.slips), strict=True)):
-        if chance >= weights.slip_threshold:
-            mark = stated.get(entry.id)
-            if mark is None:
+        if chance >= weights.slip_threshold and features.slips[row, SLIP.index("stated less model answer")] > 0:
+            named = stated.get(entry.id)
+            if named is None:
                 unit = likeness.units[features.slip_units[row]]
                 start, end = span_of(reading, unit.first, unit.last, answer, widen=False)
-                mark = MisconceptionMark(entry.id, answer[start:end], start, end)
-            slips.append(replace(mark, confidence=round(float(chance), 3)))
+                named = MisconceptionMark(entry.id, answer[start:end], start, end)
+            slips.append(replace(named, confidence=round(float(chance), 3)))
     return tuple(points), tuple(slips)
+
+
+def decide(chances: Floats) -> int:
+    """The place in :data:`~viva.grading.marks.STATUSES` of the mark to give: the likeliest, but no accusation below :data:`ACCUSE`."""
+    order = np.argsort(-chances, kind="stable")
+    best, second = int(order[0]), int(order[1])
+    return second if STATUSES[best] == "backwards" and chances[best] < ACCUSE else best
 
 
 def _point(
@@ -224,13 +248,18 @@ def _with_own_marks(
             continue
         unit, column = np.unravel_index(int(worth.argmax()), worth.shape)
         sentence = own.sentences[columns[column]]
-        status: Status = sentence.status  # type: ignore[assignment]
+        status = STATUSES[STATUSES.index(sentence.status)]
         chance = round(float(min(1.0, worth.max())), 3)
         why = Text(ko=f"전에 이렇게 표시했어요: ‘{sentence.words}’", en=f"You marked this before: ‘{sentence.words}’").get(language)
         place = likeness.units[int(unit)]
         start, end = span_of(reading, place.first, place.last, answer, widen=False)
         decided.append(PointMark(mark.id, status, answer[start:end], start, end, why, chance) if status != "missed" else PointMark(mark.id, "missed", why=why, confidence=chance))
     return tuple(decided)
+
+
+def prepare(question: Question, language: Language) -> None:
+    """Compiles what answers to ``question`` in ``language`` are held against, so that the first one is not the one that waits."""
+    compiled(question, (language,))
 
 
 @lru_cache(maxsize=1)

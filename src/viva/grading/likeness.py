@@ -70,8 +70,8 @@ def items_of(reading: Reading) -> list[Item]:
     """The items of ``reading`` in order."""
     concepts: dict[int, set[str]] = defaultdict(set)
     for span in reading.spans:
-        for token in range(span.first, span.last + 1):
-            concepts[token].add(span.key)
+        for at in range(span.first, span.last + 1):
+            concepts[at].add(span.key)
     found = []
     for at, token in enumerate(reading.tokens):
         if token.kind == "content":
@@ -105,12 +105,12 @@ class ExampleSet:
     """
 
     def __init__(self, sentences: Iterable[Sentence], asked: str = "", like: ExampleSet | None = None) -> None:
-        rows = [(sentence, row) for sentence in sentences if (row := items_of(read(sentence.words)))]
+        rows = [(sentence, row) for sentence in sentences if (row := _row(sentence.words))]
         self.sentences: tuple[Sentence, ...] = tuple(sentence for sentence, _ in rows)
         self.owner = np.array([sentence.owner for sentence in self.sentences])
         self.status = np.array([sentence.status for sentence in self.sentences])
         asked_keys = {item.key for item in items_of(read(asked))}
-        self._rarity = like._rarity if like is not None else _rarity(row for _, row in rows)
+        self._rarity: dict[str, float] = like._rarity if like is not None else _rarity(row for _, row in rows)
         types: dict[tuple[str, frozenset[str]], int] = {}
         kind: list[int] = []
         weight: list[float] = []
@@ -252,7 +252,7 @@ class Likeness:
         self._without = without
         self.items = items_of(reading)
         said, turned = self._said()
-        self.units = _units(self.items, (said > 0).any(axis=0))
+        self.units = _units(self.items, np.asarray((said > 0).any(axis=0)))
         shape = (len(self.units), len(examples))
         self.covered, self.contrary, self.ordered, self.exchanged = (np.zeros(shape) for _ in range(4))
         segment = np.array([item.segment for item in self.items], dtype=np.int64)
@@ -378,6 +378,11 @@ def _units(items: Sequence[Item], telling: Flags) -> list[Unit]:
         worth = np.concatenate(([0], np.cumsum(telling)))
         spans = sorted(sorted(spans, key=lambda s: (-(worth[s[1] + 1] - worth[s[0]]) / math.sqrt(s[1] - s[0] + 1), s))[:MOST_UNITS])
     return [Unit(np.arange(a, b + 1), items[a].token, items[b].token) for a, b in spans]
+
+
+@lru_cache(maxsize=4096)
+def _row(words: str) -> tuple[Item, ...]:
+    return tuple(items_of(read(words)))
 
 
 @lru_cache(maxsize=20_000)

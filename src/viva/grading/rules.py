@@ -35,15 +35,16 @@ class ByCues:
 def mark_by_cues(question: Question, reading: Reading, answer: str, language: Language, order: tuple[Language, ...]) -> ByCues:
     """The marks that the cues in the languages of ``order`` give ``answer``, read as ``reading``; reasons are in ``language``."""
     matching = Matching(reading, question_words(question, order))
-    made = {point.id: _made(matching, question, point, order) for point in question.points}
-    points = tuple(_mark(matching, question, point, order, made, answer, language) for point in question.points)
+    windows = {point.id: fullest(matching, compile_cues(point.cues, order)) for point in question.points}
+    made = {point.id: _made(matching, question, point, windows[point.id]) for point in question.points}
+    points = tuple(_mark(matching, question, point, order, windows[point.id], made, answer, language) for point in question.points)
     wrong = (_misconception(matching, entry, order, answer) for entry in question.misconceptions)
     return ByCues(points, tuple(mark for mark in wrong if mark is not None))
 
 
-def _made(matching: Matching, question: Question, point: Point, order: tuple[Language, ...]) -> Found | None:
+def _made(matching: Matching, question: Question, point: Point, windows: list[Found]) -> Found | None:
     """The best place where the point is stated, of its own subject."""
-    for found in fullest(matching, compile_cues(point.cues, order)):
+    for found in windows:
         enough = found.straight >= found.cue.needed or _all_but_weak(matching, question, found)
         if enough and _earns(matching, found) and matching.is_statement(found.first, found.last) and not crossed(matching, question, point, found):
             return found
@@ -62,11 +63,10 @@ def _all_but_weak(matching: Matching, question: Question, found: Found) -> bool:
 
 
 def _mark(
-    matching: Matching, question: Question, point: Point, order: tuple[Language, ...], all_made: dict[str, Found | None],
-    answer: str, language: Language,
+    matching: Matching, question: Question, point: Point, order: tuple[Language, ...], windows: list[Found],
+    all_made: dict[str, Found | None], answer: str, language: Language,
 ) -> PointMark:
     cues = compile_cues(point.cues, order)
-    windows = fullest(matching, cues)
     full = [f for f in windows if f.straight >= f.cue.needed and _earns(matching, f)]
     made = all_made[point.id]
     said = _opposite(matching, point, order)

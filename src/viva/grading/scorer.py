@@ -33,7 +33,7 @@ def total(question: Question, points: Sequence[PointMark], misconceptions: Seque
 def expected(chances: Sequence[float]) -> float:
     """What a point is worth whose marks (:data:`~viva.grading.marks.STATUSES`) have these ``chances``."""
     sharp = [chance**SHARPNESS for chance in chances]
-    return round(sum(WORTH[status] * part for status, part in zip(STATUSES, sharp, strict=True)) / sum(sharp), 4)
+    return round(sum(WORTH[status] * part for status, part in zip(STATUSES, sharp, strict=True)) / sum(sharp), 2)
 
 
 def suggest(score: float, points: Sequence[PointMark], misconceptions: Sequence[MisconceptionMark], copied: bool) -> int:

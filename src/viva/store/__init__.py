@@ -11,9 +11,19 @@ To add a table or a column: change :mod:`viva.store.tables`, add a revision unde
 from viva.store.backups import Backup
 from viva.store.check import Finding, check_store
 from viva.store.errors import DamagedError, StoreError
+from viva.store.examples import OwnExample
 from viva.store.home import viva_home
 from viva.store.learner import Learner
-from viva.store.records import Action, Attempt, Draft, MyAnswer, Session, StoredGrade, StoredReview
+from viva.store.records import (
+    Action,
+    Attempt,
+    Draft,
+    MyAnswer,
+    Session,
+    StoredGrade,
+    StoredOpinion,
+    StoredReview,
+)
 from viva.store.store import Store
 
 __all__ = [
@@ -25,10 +35,12 @@ __all__ = [
     "Finding",
     "Learner",
     "MyAnswer",
+    "OwnExample",
     "Session",
     "Store",
     "StoreError",
     "StoredGrade",
+    "StoredOpinion",
     "StoredReview",
     "check_store",
     "viva_home",

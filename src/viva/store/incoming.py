@@ -13,11 +13,12 @@ from typing import Any
 
 from sqlalchemy import JSON, Boolean, Column, Double, Integer, String, Table
 
+from viva.grading.marks import STATUSES
 from viva.language import LANGUAGES, Text
 from viva.store.clock import utc
 from viva.store.database import clean, to_json
 from viva.store.errors import StoreError
-from viva.store.records import grade_from
+from viva.store.records import grade_from, opinion_from
 from viva.store.tables import RETRACTABLE, Moment
 
 
@@ -44,9 +45,9 @@ def values(table: Table, number: int, row: Mapping[str, Any]) -> dict[str, Any]:
                 f"{column.name}의 값이 맞지 않아요 ({error})",
                 f"the value of {column.name} does not fit ({error})",
             ) from error
-    if table.name == "grades":
+    if table.name in ("grades", "opinions"):
         try:
-            grade_from(found)
+            grade_from(found) if table.name == "grades" else opinion_from(found)
         except (TypeError, ValueError) as error:
             raise refused(
                 table.name, number, f"채점을 읽을 수 없어요 ({error})", f"the marks cannot be read ({error})"
@@ -101,6 +102,16 @@ def _objects(value: Any) -> None:
         _expect(entry, dict)
 
 
+def _marks(value: Any) -> None:
+    _objects(value)
+    for mark in value:
+        _expect(mark.get("id"), str)
+        if mark.get("status") not in STATUSES:
+            raise ValueError(f"{mark.get('status')!r:.60} is none of {', '.join(STATUSES)}")
+        for name in ("quote", "why"):
+            _expect(mark.get(name, ""), str)
+
+
 def _label(value: Any) -> None:
     Text(**_expect(value, dict))
 
@@ -132,6 +143,8 @@ _SHAPES: dict[tuple[str, str], Callable[[Any], None]] = {
     ("sessions", "params"): lambda value: _expect(value, dict),
     ("grades", "points"): _objects,
     ("grades", "misconceptions"): _objects,
+    ("opinions", "points"): _marks,
+    ("opinions", "refused"): _marks,
     ("actions", "label"): _label,
     ("actions", "payload"): _moves,
 }

@@ -17,13 +17,14 @@ from viva.store import rows, undo
 from viva.store.access import unknown
 from viva.store.clock import after, new_id, now, utc
 from viva.store.database import clean, to_json
+from viva.store.opinions import Opinions
 from viva.store.practice import Practice
 from viva.store.records import Action, Draft, MyAnswer, Session
 from viva.store.retracting import effective
 from viva.store.tables import drafts, my_answers, sessions, settings
 
 
-class Learner(Practice):
+class Learner(Practice, Opinions):
     """A learner by name; :meth:`viva.store.Store.learner` makes one.
 
     All methods raise :class:`StoreError` where the database is locked, full, damaged or cannot be written.

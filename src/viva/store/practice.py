@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -9,10 +10,11 @@ from sqlalchemy import Connection, func, select
 
 from viva.grading import Grade
 from viva.language import Language, Text
-from viva.store import answers, scheduling, undo
+from viva.store import answers, examples, scheduling, undo
 from viva.store.access import Access
 from viva.store.clock import after, new_id, now, utc
 from viva.store.errors import StoreError
+from viva.store.examples import OwnExample
 from viva.store.records import Attempt, StoredGrade, StoredReview, Totals, Way, grade_fields
 from viva.store.retracting import effective, retract_all
 from viva.store.tables import attempts, reviews, sessions
@@ -128,15 +130,39 @@ class Practice(Access):
         Raises:
             StoreError: there is no such attempt.
         """
-        fields = grade_fields(grade, grader)
+        return self.add_grades({attempt: grade}, grader, label)[0]
+
+    def add_grades(
+        self,
+        given: Mapping[str, Grade | dict[str, Any]],
+        grader: str | None = None,
+        label: Text | None = None,
+    ) -> list[StoredGrade]:
+        """Adds a grade to each of these attempts, all or none; undoable in one step.
+
+        Raises:
+            StoreError: there is no such attempt.
+        """
+        fields = {attempt: grade_fields(grade, grader) for attempt, grade in given.items()}
+        label = label or Text(ko="채점 고치기", en="change of marks")
         with self._write() as connection:
-            self._require(connection, attempts, attempt, "답", "answer")
-            stored = answers.insert_grade(connection, attempt, fields)
-            label = label or Text(ko="채점 고치기", en="change of marks")
-            undo.record(
-                connection, self.id, "grade", label, [{"move": "add", "table": "grades", "id": stored.id}]
-            )
+            stored: list[StoredGrade] = []
+            for attempt, values in fields.items():
+                self._require(connection, attempts, attempt, "답", "answer")
+                stored.append(answers.insert_grade(connection, attempt, values))
+            moves = [{"move": "add", "table": "grades", "id": kept.id} for kept in stored]
+            undo.record(connection, self.id, "grade", label, moves)
             return stored
+
+    def first_grades(self, ids: Iterable[str]) -> dict[str, Grade]:
+        """What the grader said of each of these attempts before its marks were overruled."""
+        with self._read() as connection:
+            return examples.first_grades(connection, self.id, ids)
+
+    def own_examples(self, question: str | None = None) -> list[OwnExample]:
+        """What the learner's overruled marks say of words, at ``question`` or at all, newest first: one query."""
+        with self._read() as connection:
+            return examples.read_examples(connection, self.id, question)
 
     def current_grade(self, attempt: str) -> StoredGrade | None:
         with self._read() as connection:

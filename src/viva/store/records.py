@@ -10,6 +10,7 @@ from viva.language import Language, Text
 
 if TYPE_CHECKING:
     from viva.grading import Grade
+    from viva.grading.opinion import Opinion
 
 Way = Literal["text", "ink", "spoken"]
 
@@ -22,6 +23,17 @@ class StoredGrade:
     attempt: str
     created_at: datetime
     grade: Grade
+
+
+@dataclass(frozen=True)
+class StoredOpinion:
+    """A second opinion on an attempt; ``score`` is in 0..1, as Viva summed its marks up at the time."""
+
+    id: str
+    attempt: str
+    created_at: datetime
+    score: float
+    opinion: Opinion
 
 
 @dataclass(frozen=True)
@@ -110,19 +122,31 @@ def grade_from(row: dict[str, Any]) -> Grade:
     """The :class:`~viva.grading.Grade` in a row of ``grades``; fields of other versions are passed over."""
     from viva.grading import Grade, MisconceptionMark, PointMark
 
-    def only(kind: type, fields: dict[str, Any]) -> dict[str, Any]:
-        return {name: fields[name] for name in kind.__dataclass_fields__ if name in fields}  # type: ignore[attr-defined]
-
     return Grade(
         score=row["score"],
-        points=tuple(PointMark(**only(PointMark, point)) for point in row["points"]),
+        points=tuple(PointMark(**_only(PointMark, point)) for point in row["points"]),
         misconceptions=tuple(
-            MisconceptionMark(**only(MisconceptionMark, mark)) for mark in row["misconceptions"]
+            MisconceptionMark(**_only(MisconceptionMark, mark)) for mark in row["misconceptions"]
         ),
         copied=row["copied"],
         rating=row["rating"],
         grader=row["grader"],
     )
+
+
+def opinion_from(row: dict[str, Any]) -> Opinion:
+    """The :class:`~viva.grading.opinion.Opinion` in a row of ``opinions``; fields of other versions are passed over."""
+    from viva.grading import PointMark
+    from viva.grading.opinion import Opinion
+
+    points, refused = (
+        tuple(PointMark(**_only(PointMark, mark)) for mark in row[column]) for column in ("points", "refused")
+    )
+    return Opinion(row["judge"], points, refused, row["seconds"])
+
+
+def _only(kind: type, fields: dict[str, Any]) -> dict[str, Any]:
+    return {name: fields[name] for name in kind.__dataclass_fields__ if name in fields}  # type: ignore[attr-defined]
 
 
 def grade_fields(grade: Grade | dict[str, Any], grader: str | None = None) -> dict[str, Any]:

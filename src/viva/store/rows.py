@@ -16,6 +16,7 @@ from sqlalchemy.exc import IntegrityError
 from viva.store import scheduling, undo
 from viva.store.errors import StoreError
 from viva.store.incoming import refused, values
+from viva.store.opinions import JUDGE, switched_off
 from viva.store.retracting import effective, owns, retract_all
 from viva.store.tables import (
     actions,
@@ -23,13 +24,14 @@ from viva.store.tables import (
     drafts,
     grades,
     my_answers,
+    opinions,
     retractions,
     reviews,
     sessions,
     settings,
 )
 
-TABLES = (settings, sessions, attempts, grades, reviews, my_answers, retractions, actions, drafts)
+TABLES = (settings, sessions, attempts, grades, opinions, reviews, my_answers, retractions, actions, drafts)
 """In the order in which rows refer to each other."""
 _CHUNK = 500  # well below the number of values that any SQLite takes in one statement
 _MANY = 200  # so many questions are quicker computed all at once
@@ -52,9 +54,9 @@ def _json_safe(row: Mapping[Any, Any]) -> dict[str, Any]:
 
 
 def _mine(table: Table, learner: str) -> Select[Any]:
-    if table is grades:
-        owned = select(grades).join(attempts, attempts.c.id == grades.c.attempt)
-        return owned.where(attempts.c.learner == learner).order_by(grades.c.id)
+    if table is grades or table is opinions:
+        owned = select(table).join(attempts, attempts.c.id == table.c.attempt)
+        return owned.where(attempts.c.learner == learner).order_by(table.c.id)
     return select(table).where(table.c.learner == learner).order_by(*table.primary_key.columns)
 
 
@@ -65,7 +67,7 @@ def add(
 
     A setting that is set here stays; of two drafts the newer one stays. Where two copies rated the same attempt
     differently, the later rating counts. The undo stack comes along only to a learner that has none, without the steps
-    that reach outside the database.
+    that reach outside the database. A judge that is set up in the file is switched off here.
 
     Raises:
         StoreError: a table or a column is unknown or missing, a value does not fit, a row refers to one that is
@@ -80,6 +82,8 @@ def add(
     counts: dict[str, int] = {}
     for table in TABLES:
         given = [values(table, number, row) for number, row in enumerate(tables.get(table.name, ()), start=1)]
+        if table is settings:
+            given = [switched_off(row) for row in given]
         if table is actions:
             given = _usable_actions(connection, learner, given)
         try:
@@ -107,7 +111,12 @@ def _usable_actions(
     if connection.scalar(select(func.count()).where(actions.c.learner == learner)):
         return []
     # A payload for something outside the database is not to be trusted from a file, and speaks of another machine.
-    return [row for row in given if all(move["move"] != "call" for move in row["payload"])]
+    # Nor may undoing a step from a file switch a judge on.
+    return [
+        row
+        for row in given
+        if all(move["move"] != "call" and move.get("key") != JUDGE for move in row["payload"])
+    ]
 
 
 def _add_table(connection: Connection, table: Table, learner: str, given: list[dict[str, Any]]) -> int:
@@ -187,6 +196,7 @@ def _refuse_strangers(connection: Connection, learner: str, tables: Mapping[str,
             )
     wanted = {("retractions", row["table_name"], row["row_id"]) for row in tables.get("retractions", ())}
     wanted |= {("grades", "grades", row["id"]) for row in tables.get("grades", ())}
+    wanted |= {("opinions", "attempts", row["attempt"]) for row in tables.get("opinions", ())}
     for table_name, target_name, row in sorted(wanted):
         if not owns(connection, learner, target_name, row):
             raise refused(

@@ -1,6 +1,6 @@
 """The tables, as SQLAlchemy Core describes them.
 
-``attempts``, ``grades``, ``reviews``, ``my_answers`` and ``retractions`` only ever grow: triggers refuse UPDATE and
+``attempts``, ``grades``, ``opinions``, ``reviews``, ``my_answers`` and ``retractions`` only ever grow: triggers refuse UPDATE and
 DELETE (:mod:`viva.store.triggers`). Taking something back adds a row to ``retractions``, and so does bringing it back;
 a row counts while its newest retraction is absent or ``restored``. ``cards`` is a cache of ``reviews``. Times are UTC
 with microseconds, ids are UUIDs written as text, seconds are wall-clock seconds that an answer took.
@@ -32,7 +32,7 @@ from sqlalchemy import (
 from sqlalchemy.engine import Dialect
 from sqlalchemy.types import TypeEngine
 
-REVISIONS = ("viva_0001",)
+REVISIONS = ("viva_0001", "viva_0002")
 """Every revision of the schema, oldest first; the last one is this version's. Kept here so that opening an
 up-to-date database needs no Alembic."""
 
@@ -148,6 +148,20 @@ grades = Table(
     Index(None, "attempt", "created_at"),
 )
 
+opinions = Table(
+    "opinions",
+    metadata,
+    Column("id", ID, primary_key=True),
+    Column("attempt", ID, ForeignKey("attempts.id"), nullable=False),
+    Column("created_at", Moment, nullable=False),
+    Column("judge", KEY, nullable=False),
+    Column("score", Double, nullable=False),
+    Column("points", JSON, nullable=False),
+    Column("refused", JSON, nullable=False),
+    Column("seconds", Double, nullable=False),
+    Index(None, "attempt", "created_at"),
+)
+
 reviews = Table(
     "reviews",
     metadata,
@@ -229,5 +243,5 @@ drafts = Table(
     Column("updated_at", Moment, nullable=False),
 )
 
-APPEND_ONLY = ("attempts", "grades", "reviews", "my_answers", "retractions")
+APPEND_ONLY = ("attempts", "grades", "opinions", "reviews", "my_answers", "retractions")
 RETRACTABLE = {table.name: table for table in (attempts, grades, reviews, my_answers)}

@@ -75,7 +75,7 @@ def question(request: Request, key: str) -> dict[str, Any]:
 
 @router.post("/grade")
 def grade(request: Request, body: GradeIn) -> dict[str, Any]:
-    """Grades an answer without keeping it: as ``viva grade ID --json``."""
+    """Grades an answer without keeping it, with the learner's own examples; the shape is that of ``viva grade ID --json``."""
     viva = state(request)
     if body.question not in viva.bank:
         raise HTTPException(404, desk.no_question(language_of(request), body.question))

@@ -21,7 +21,7 @@ from viva import __version__
 from viva.store import Store, StoreError
 from viva.web import api
 from viva.web.guard import LOOPBACK_NAMES, Guard, require_token
-from viva.web.pages import outline, packs, practice, progress, reveal, settings
+from viva.web.pages import examples, opinion, outline, packs, practice, progress, reveal, settings
 from viva.web.render import STATIC, language_of, page
 from viva.web.state import AppState, default_packs
 from viva.web.steps import register
@@ -73,7 +73,7 @@ def create_app(
     app.state.viva = AppState(store, packs_folder or default_packs(store))
     register(store, app.state.viva.packs_folder)
     app.state.secret = _secret(store)
-    for part in (practice, reveal, outline, progress, packs, settings):
+    for part in (practice, reveal, examples, opinion, outline, progress, packs, settings):
         app.include_router(part.router, include_in_schema=False)
     app.include_router(api.router)
     app.mount("/static", _Static(directory=STATIC, check_dir=False), name="static")

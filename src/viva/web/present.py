@@ -34,8 +34,10 @@ def grade(given: Grade) -> dict[str, Any]:
     """A grade; ``rating`` is the suggested one, 1 again to 4 easy."""
     return {
         "score": round(given.score, 4),
-        "points": [{"id": mark.id, "status": mark.status, "quote": mark.quote} for mark in given.points],
-        "misconceptions": [{"id": mark.id, "quote": mark.quote} for mark in given.misconceptions],
+        "points": [
+            {"id": mark.id, "status": mark.status, "quote": mark.quote, "confidence": mark.confidence, "why": mark.why} for mark in given.points
+        ],
+        "misconceptions": [{"id": mark.id, "quote": mark.quote, "confidence": mark.confidence} for mark in given.misconceptions],
         "copied": given.copied,
         "rating": given.rating,
     }

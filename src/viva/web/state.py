@@ -12,10 +12,11 @@ from itertools import islice
 from pathlib import Path
 
 from viva.bank import Bank, Problem, load_bank
-from viva.grading import Grade, grade
+from viva.grading import Grade, grade, prepare
 from viva.language import Language
 from viva.store import Learner, Store, viva_home
 from viva.study.search import MANY_QUESTIONS, SearchIndex
+from viva.web.judging import Errands
 
 log = logging.getLogger("viva")
 WATCHED_FILES = 500
@@ -38,6 +39,8 @@ class AppState:
         self._signature: object = None
         self._looked_at = 0.0
         self._search: SearchIndex | None = None
+        self._prepared: set[tuple[str, Language]] = set()
+        self.errands = Errands()
 
     @cached_property
     def learner(self) -> Learner:
@@ -89,8 +92,19 @@ class AppState:
 
         threading.Thread(target=work, name="viva-warm-up", daemon=True).start()
 
+    def prepare(self, key: str, language: Language) -> None:
+        """Readies the grader for ``key`` in the background while the learner thinks."""
+        with self._lock:
+            if (key, language) in self._prepared:
+                return
+            self._prepared.add((key, language))
+        question = self.bank.get(key)
+        if question is not None:
+            threading.Thread(target=prepare, args=(question, language), name="viva-prepare", daemon=True).start()
+
     def grade(self, key: str, answer: str, language: Language) -> Grade:
-        return grade(self.bank[key], answer, language)
+        """The grade of ``answer``, with the learner's own examples at this question."""
+        return grade(self.bank[key], answer, language, [own.example for own in self.learner.own_examples(key)])
 
 
 def default_packs(store: Store) -> Path:

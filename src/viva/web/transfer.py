@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
+
+import yaml
 
 from viva.bank import Question, load_pack
 from viva.exchange import write_pack
 from viva.exchange.learner import LearnerDocument, PackDocument, dump, parse
+from viva.grading.examples import Example, write_examples
 from viva.store import Learner
 from viva.web.state import now, pack_folders
 
@@ -18,6 +22,18 @@ def export_learner(learner: Learner, packs_folder: Path) -> str:
         pack = load_pack(folder, folder.name)
         packs.append(PackDocument(name=pack.name, title=pack.title, topics=pack.topics, questions=pack.questions))
     return dump(LearnerDocument(exported_at=now(), rows=learner.export_rows(), packs=tuple(packs)))
+
+
+def export_examples(learner: Learner, question: str | None = None) -> dict[str, Any]:
+    """The learner's own examples (at ``question``, or at all) by question, each as in a file of the bank's examples."""
+    found: dict[str, list[Example]] = {}
+    for own in reversed(learner.own_examples(question)):
+        found.setdefault(own.question, []).append(own.example)
+    return {key: yaml.safe_load(write_examples(examples)) for key, examples in sorted(found.items())}
+
+
+def as_yaml(tree: dict[str, Any]) -> str:
+    return yaml.safe_dump(tree, allow_unicode=True, sort_keys=False, width=1000)
 
 
 def import_learner(learner: Learner, packs_folder: Path, raw: bytes) -> dict[str, int]:

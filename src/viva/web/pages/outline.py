@@ -57,6 +57,7 @@ def question_page(request: Request, key: str) -> HTMLResponse:
         attempts=[(attempt, desk.grade_of(attempt, question)) for attempt in attempts], mine=mine,
         versions=[(old, word_diff(old.text, new.text)) for new, old in pairwise(mine)][:20],
         card=card, due=effective_due(card, desk.study_settings(learner), now()) if card else None,
+        examples=learner.own_examples(key), point_texts={point.id: point.text for point in question.points},
         terms=_terms(question, language_of(request)), neighbours=_neighbours(viva.bank.keys, key), editable=question.pack != BUILT_IN,
     )  # fmt: skip
 

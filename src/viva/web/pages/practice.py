@@ -178,6 +178,7 @@ def ask(request: Request, session_id: str, place: int) -> Response:
     if left is not None and left <= 0:
         return RedirectResponse(f"/practice/{session.id}/end", 303)
     language = language_of(request)
+    viva.prepare(key, language)
     answers = learner.my_answers(key)
     return page(
         request, "ask.html", tab="practice", session=session, place=place, total=len(session.questions), question=question,

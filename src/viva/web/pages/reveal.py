@@ -3,31 +3,31 @@
 from __future__ import annotations
 
 from datetime import timedelta
-from typing import Annotated, Any
+from typing import Annotated, Any, cast
 
 from fastapi import APIRouter, Form, HTTPException, Request
 from fastapi.responses import RedirectResponse, Response
 from markupsafe import Markup, escape
 
 from viva.bank import Question
-from viva.grading import Grade, regrade
+from viva.grading import STATUSES, Grade, Status, blank_grade
 from viva.language import Text
 from viva.store import Attempt
 from viva.study.cards import Rating
 from viva.study.compare import word_diff
 from viva.study.schedule import intervals
-from viva.web import desk
+from viva.web import desk, judging
+from viva.web.marking import UNUSABLE, UnusableSelection, overruled, selected, units
 from viva.web.render import language_of, page, state
 from viva.web.state import now
 
 router = APIRouter()
-STATUSES = ("made", "partly", "missed", "backwards")
 UNDERLINED = ("backwards", "made", "partly")
 EARLIER_SHOWN = 10
 
 
 @router.get("/attempts/{attempt_id}")
-def show(request: Request, attempt_id: str) -> Response:
+def show(request: Request, attempt_id: str, done: str = "", words: str = "", opinion: str = "") -> Response:
     viva = state(request)
     learner, moment = viva.learner, now()
     attempt, question = _attempt(request, attempt_id)
@@ -63,22 +63,39 @@ def show(request: Request, attempt_id: str) -> Response:
         suggested=_suggested(attempt, grade),
         intervals=_spans(intervals(card, question.key, moment, settings)) if rated is None else {},
         onward=f"/practice/{session.id}" if session and session.mode != "one" else "/practice",
+        passed_over=UNUSABLE.get(words) if done == "mark" else None,
+        own_examples=len(learner.own_examples(question.key)),
+        opinion=judging.on_answer(learner, viva.errands, attempt, question, grade, failed=opinion == "failed"),
         labs={claim.id: claim for claim in question.claims},
     )
 
 
 @router.post("/attempts/{attempt_id}/marks")
 def overrule(
-    request: Request, attempt_id: str, point: Annotated[str, Form()], status: Annotated[str, Form()]
+    request: Request,
+    attempt_id: str,
+    point: Annotated[str, Form()],
+    status: Annotated[str, Form()],
+    start: Annotated[str, Form()] = "",
+    end: Annotated[str, Form()] = "",
 ) -> Response:
-    """The learner's own mark for one point; score and suggested rating follow."""
+    """The learner's own mark for one point; score and suggested rating follow.
+
+    ``start`` and ``end`` are where the words that were selected for it stand in the answer, in UTF-16 units.
+    """
     learner = state(request).learner
     attempt, question = _attempt(request, attempt_id)
     if question is None or status not in STATUSES or point not in {p.id for p in question.points}:
         raise HTTPException(422, Text(ko="그런 요점이나 표시는 없습니다.", en="There is no such point or mark.").get(language_of(request)))
-    grade = desk.grade_of(attempt, question)
-    learner.add_grade(attempt.id, regrade(question, grade, {point: status}), grader="learner")  # type: ignore[dict-item]
-    return RedirectResponse(f"/attempts/{attempt.id}?done=mark#points", 303)
+    chosen, passed_over = None, ""
+    try:
+        chosen = selected(attempt.text, start, end) if attempt.way == "text" else None
+    except UnusableSelection as error:
+        passed_over = f"&words={error.reason}"
+    first = learner.first_grades([attempt.id]).get(attempt.id) or blank_grade(question)
+    grade = overruled(question, attempt, desk.grade_of(attempt, question), first, point, cast(Status, status), chosen)
+    learner.add_grade(attempt.id, grade, grader="learner")
+    return RedirectResponse(f"/attempts/{attempt.id}?done=mark{passed_over}#points", 303)
 
 
 @router.post("/attempts/{attempt_id}/rate")
@@ -96,21 +113,36 @@ def rate(request: Request, attempt_id: str, rating: Annotated[int, Form(ge=1, le
 
 
 def marked_answer(attempt: Attempt, grade: Grade) -> Markup:
-    """The answer as HTML, with the words behind each mark underlined: made, partly, backwards or a misconception."""
-    spans = [(mark.start, mark.end, mark.status, mark.id) for mark in grade.points if mark.end > mark.start and mark.status != "missed"]
-    spans += [(mark.start, mark.end, "backwards", mark.id) for mark in grade.misconceptions]
-    text, at, parts = attempt.text or "", 0, []
+    """The answer as HTML, with the words behind each mark underlined: made, partly, backwards or a misconception.
+
+    Each paragraph says in ``data-at`` where it begins, in UTF-16 units, so that a selection can be found in the answer again.
+    """
+    spans = [(mark.by != "learner", mark.status, mark.start, mark.end, mark.id) for mark in grade.points if mark.end > mark.start and mark.status != "missed"]
+    spans += [(True, "backwards", mark.start, mark.end, mark.id) for mark in grade.misconceptions]
+    text = attempt.text or ""
     shown: list[tuple[int, int, str, str]] = []
-    # Where marks share words, what was turned round is the most useful thing to see, then what was made.
-    for span in sorted(spans, key=lambda span: (UNDERLINED.index(span[2]), span[0])):
-        if span[1] <= len(text) and all(span[1] <= other[0] or span[0] >= other[1] for other in shown):
-            shown.append(span)
-    for start, end, status, name in sorted(shown):
-        parts += [escape(text[at:start]), Markup('<mark class="{}" data-mark="{}">{}</mark>').format(status, name, text[start:end])]
-        at = end
-    parts.append(escape(text[at:]))
-    paragraphs = Markup("").join(parts).split("\n\n")
-    return Markup("").join(Markup("<p>{}</p>").format(Markup(p.replace("\n", "<br>"))) for p in paragraphs if p.strip())
+    # Where marks share words, the learner's own come first, then what was turned round as the most useful thing to see.
+    for _, status, start, end, name in sorted(spans, key=lambda span: (span[0], UNDERLINED.index(span[1]), span[2])):
+        if end <= len(text) and all(end <= other[0] or start >= other[1] for other in shown):
+            shown.append((start, end, status, name))
+    html, at, begun = [], 0, 0
+    for paragraph in text.split("\n\n"):
+        if paragraph.strip():
+            html.append(Markup('<p data-at="{}">{}</p>').format(begun, _paragraph(text, at, at + len(paragraph), sorted(shown))))
+        at, begun = at + len(paragraph) + 2, begun + units(paragraph) + 2
+    return Markup("").join(html)
+
+
+def _paragraph(text: str, start: int, end: int, shown: list[tuple[int, int, str, str]]) -> Markup:
+    """``text[start:end]`` with the parts of ``shown`` that lie in it."""
+    at, parts = start, []
+    for first, last, status, name in shown:
+        first, last = max(first, start), min(last, end)
+        if first < last:
+            parts += [escape(text[at:first]), Markup('<mark class="{}" data-mark="{}">{}</mark>').format(status, name, text[first:last])]
+            at = last
+    parts.append(escape(text[at:end]))
+    return Markup("").join(parts).replace("\n", Markup("<br>"))
 
 
 def _attempt(request: Request, attempt_id: str) -> tuple[Attempt, Question | None]:

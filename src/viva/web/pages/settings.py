@@ -10,7 +10,7 @@ from fastapi.responses import HTMLResponse, RedirectResponse, Response
 
 from viva.exchange.learner import LearnerDocumentError
 from viva.language import Text, parse_language
-from viva.web import desk, transfer
+from viva.web import desk, judging, transfer
 from viva.web.render import language_of, page, state
 from viva.web.state import now
 
@@ -19,15 +19,17 @@ THEMES = ("auto", "light", "dark")
 
 
 @router.get("/settings")
-def settings_page(request: Request, imported: str = "") -> HTMLResponse:
-    return _draw(request, imported=imported)
+def settings_page(request: Request, imported: str = "", tried: str = "") -> HTMLResponse:
+    return draw(request, imported=imported, tried=bool(tried))
 
 
-def _draw(request: Request, *, imported: str = "", error: str = "") -> HTMLResponse:
+def draw(request: Request, *, imported: str = "", error: str = "", tried: bool = False, typed: dict[str, str] | None = None) -> HTMLResponse:
+    """The page; with ``error`` as a refusal, with ``typed`` in the fields of the second opinion."""
     viva = state(request)
     return page(
         request, "settings.html", status=422 if error else 200, error=error, tab="settings", study=desk.study_settings(viva.learner), themes=THEMES, imported=imported,
         backups=viva.store.list_backups()[:12], place=viva.store.database.path, today=date.today(), steps=viva.learner.undo_list(),
+        judge=judging.in_settings(viva.learner, viva.errands, tried=tried, typed=typed),
     )  # fmt: skip
 
 
@@ -49,7 +51,7 @@ def save_settings(
         new = desk.parse_number(new_per_day, 0, 200, Text(ko="하루에 볼 새 질문", en="New questions a day"))
         recall = desk.parse_number(retention, 70, 97, Text(ko="목표 기억률", en="Target recall"))
     except desk.FormError as error:
-        return _draw(request, error=error.text.get(language_of(request)))
+        return draw(request, error=error.text.get(language_of(request)))
     wanted: dict[str, Any] = {
         "language": parse_language(language), "new_per_day": new,
         "retention": recall / 100, "theme": theme if theme in THEMES else "auto",
