@@ -7,6 +7,7 @@ Needs scikit-learn (extra ``viva[test]``). Every figure that it prints comes fro
 from __future__ import annotations
 
 import random
+import unicodedata
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -165,9 +166,7 @@ def roughen(text: str, language: str, chance: random.Random) -> str:
         if stops and word[-1] in ".!?;" and len(word) > 2:
             word = word[:-1]
         if len(word) >= 4 and word.isalpha() and chance.random() < 0.05:
-            at = chance.randrange(1, len(word) - 1)
-            slip = chance.random()
-            word = word[:at] + word[at + 1] + word[at] + word[at + 2 :] if slip < 0.5 and word.isascii() else word[:at] + word[at + 1 :] if word.isascii() else word
+            word = _slip(word, chance)
         glued = rough and language == "ko" and chance.random() < 0.12 and rough[-1][-1:].isalpha()
         if glued:
             rough[-1] += word
@@ -175,6 +174,26 @@ def roughen(text: str, language: str, chance: random.Random) -> str:
             rough.append(word)
     rough_text = " ".join(rough)
     return rough_text.lower() if chance.random() < 0.5 else rough_text
+
+
+def _slip(word: str, chance: random.Random) -> str:
+    """``word`` with one slip of the finger: two letters exchanged or one lost; in Hangul a jamo lost or taken for its neighbour."""
+    if word.isascii():
+        at = chance.randrange(1, len(word) - 1)
+        return word[:at] + (word[at + 1] + word[at] if chance.random() < 0.5 else word[at + 1]) + word[at + 2 :]
+    jamo = unicodedata.normalize("NFD", word)
+    alike = [at for at, letter in enumerate(jamo) if letter in _NEIGHBOURS]
+    if not alike:
+        return word
+    at = chance.choice(alike)
+    return unicodedata.normalize("NFC", jamo[:at] + _NEIGHBOURS[jamo[at]] + jamo[at + 1 :])
+
+
+_NEIGHBOURS = {
+    "\u1162": "\u1166", "\u1166": "\u1162", "\u1164": "\u1168", "\u1168": "\u1164", "\u116b": "\u116c", "\u116c": "\u116b",
+    "\u11ab": "", "\u11b7": "\u11ab", "\u11ba": "\u11bb", "\u11bb": "\u11ba", "\u11a8": "", "\u11af": "", "\u1169": "\u116e",
+}  # fmt: skip
+"""Vowels that sound alike (ㅐ and ㅔ), final consonants that get lost."""
 
 
 def fit(rows: Sequence[Row], pairs: Mapping[str, float], seed: int = 0) -> dict[str, Any]:
