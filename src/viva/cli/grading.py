@@ -72,7 +72,7 @@ def fit_command(files: tuple[Path, ...], output: Path | None) -> None:
     found = bank()
     answers = [answer for file in files for answer in read_answers(file, found)]
     pairs = fit.pairs_of(found)
-    made_up = [*fit.empty_talk(answers, found), *fit.careless(answers), *fit.told(found, (answer.qid for answer in answers))]
+    made_up = fit.practised(answers, found)
     bar: Any = click.progressbar(length=len(answers) + len(made_up), label=say("재는 중", "Measuring"), file=sys.stderr)
     with bar as shown:
         rows = fit.measured([*answers, *made_up], found, pairs, lambda done: shown.update(1))
@@ -84,8 +84,13 @@ def fit_command(files: tuple[Path, ...], output: Path | None) -> None:
         data = fit.fit(rows, pairs)
         shown.update(1)
     graded = fit.grades_of(rows, unseen, found)
-    for name, empty in ((say("보지 않은 질문에서", "on questions not seen"), False), (say("보지 않은 질문에서, 뜻 없이 늘어놓은 말", "on questions not seen, empty talk"), True)):
-        chosen = [place for place, row in enumerate(rows) if (row.answer.kind in fit.EMPTY if empty else not row.answer.source and row.answer.kind not in (*fit.EMPTY, "model"))]
+    reports = (
+        (say("보지 않은 질문에서", "on questions not seen"), lambda answer: not answer.source and answer.kind not in (*fit.EMPTY, "model")),
+        (say("보지 않은 질문에서, 요점마다 따로 이어 붙인 답", "on questions not seen, patchwork"), lambda answer: answer.kind == "patchwork"),
+        (say("보지 않은 질문에서, 뜻 없이 늘어놓은 말", "on questions not seen, empty talk"), lambda answer: answer.kind in fit.EMPTY),
+    )
+    for name, belongs in reports:
+        chosen = [place for place, row in enumerate(rows) if belongs(row.answer)]
         click.echo(f"\n== {name}: n = {len(chosen)}")
         for language, graders in compare([rows[place].answer for place in chosen], [graded[place] for place in chosen], {}).items():
             _table(language, graders)

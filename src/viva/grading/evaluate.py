@@ -51,6 +51,8 @@ class Answer:
     kind: str = ""
     points: Mapping[str, str] = field(default_factory=dict)
     misconceptions: tuple[str, ...] = ()
+    quotes: Mapping[str, str] = field(default_factory=dict)
+    """The words of the answer that earned a point its mark, by point."""
     source: str = ""
     """The answer that this one was made from, where it was."""
 
@@ -67,7 +69,7 @@ def read_answers(path: Path, bank: Bank) -> list[Answer]:
             continue
         try:
             row = json.loads(line)
-            answer = Answer(str(row["qid"]), row["lang"], str(row["answer"]), float(row["human_score"]), str(row.get("kind", "")), dict(row.get("points") or {}), tuple(row.get("misconceptions") or ()))
+            answer = Answer(str(row["qid"]), row["lang"], str(row["answer"]), float(row["human_score"]), str(row.get("kind", "")), dict(row.get("points") or {}), tuple(row.get("misconceptions") or ()), dict(row.get("quotes") or {}))
         except (ValueError, KeyError, TypeError) as error:
             reason = f"'{error.args[0]}'" if isinstance(error, KeyError) else str(error)
             raise AnswersError(path, number, f"{{qid, lang, answer, human_score}} 객체가 아닙니다 ({reason}).", f"is no {{qid, lang, answer, human_score}} object ({reason}).") from None

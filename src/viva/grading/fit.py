@@ -7,6 +7,7 @@ Needs scikit-learn (extra ``viva[test]``). Every figure that it prints comes fro
 from __future__ import annotations
 
 import random
+import re
 import unicodedata
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -126,6 +127,63 @@ def _keywords(question: Question, language: Language, shuffle: random.Random) ->
     return shuffle.sample(list(words), min(len(words), shuffle.randrange(12, 31)))
 
 
+def cut(answers: Sequence[Answer], seed: int = 0) -> list[Answer]:
+    """``answers`` without the sentences that speak of some of their points: people leave things out in every style."""
+    chance = random.Random(seed)
+    made = []
+    for answer in answers:
+        gone = {point for point in answer.quotes if chance.random() < 0.5}
+        sentences = [words for words in re.split(r"(?<=[.!?;])\s+|\n+", answer.answer) if words.strip()]
+        kept = [words for words in sentences if not any(_shares(words, answer.quotes[point]) for point in gone)]
+        text = " ".join(kept)
+        left = {point: status if point not in answer.quotes or _shares(text, answer.quotes[point]) else "missed" for point, status in answer.points.items()}
+        if gone and kept and len(kept) < len(sentences):
+            slips = answer.misconceptions if len(kept) > 0.8 * len(sentences) else ()
+            made.append(Answer(answer.qid, answer.lang, text, answer.human_score, "cut", left, slips, source=answer.answer))
+    return made
+
+
+def _shares(text: str, quote: str) -> bool:
+    return quote in text or (text in quote and len(text) > 0.4 * len(quote))
+
+
+def patchwork(answers: Sequence[Answer], bank: Bank, seed: int = 0, each: int = 8) -> list[Answer]:
+    """Answers sewn together from what people said of single points: some made, some the wrong way round, some left out.
+
+    In written answers the marks go together (who gets one point backwards gets the next); here they do not, so that every point has to
+    be read for itself.
+    """
+    chance = random.Random(seed)
+    made = []
+    for qid, language in dict.fromkeys((answer.qid, answer.lang) for answer in answers):
+        question = bank[qid]
+        pieces: dict[tuple[str, str], list[tuple[str, dict[str, str]]]] = {}
+        for answer in answers:
+            if (answer.qid, answer.lang) == (qid, language):
+                for point, words in answer.quotes.items():
+                    also = {other: answer.points[other] for other, more in answer.quotes.items() if more in words or words in more}
+                    pieces.setdefault((point, answer.points[point]), []).append((words, also))
+        for example in examples_of(question).points:
+            if example.language == language:
+                pieces.setdefault((example.point, example.status), []).append((example.words, {example.point: example.status}))
+        for _ in range(each):
+            points = [point.id for point in question.points]
+            chance.shuffle(points)
+            marks = dict.fromkeys((point.id for point in question.points), "missed")
+            sewn = []
+            for point in points[: chance.randrange(1, len(points) + 1)]:
+                status = chance.choices(("made", "backwards", "partly"), (0.5, 0.42, 0.08))[0]
+                if marks[point] == "missed" and (choice := pieces.get((point, status))):
+                    words, also = chance.choice(choice)
+                    if all(marks[other] == "missed" for other in also):
+                        marks.update(also)
+                        sewn.append(words.strip().rstrip(".,;"))
+            if sewn:
+                text = chance.choice((". ", ". ", "\n", "; ")).join(sewn) + "."
+                made.append(Answer(qid, language, text, 0.0, "patchwork", marks, source=text))
+    return made
+
+
 def told(bank: Bank, names: Iterable[str]) -> list[Answer]:
     """The model answers of the questions ``names``: whoever says that makes every point."""
     return [
@@ -196,6 +254,11 @@ _NEIGHBOURS = {
 """Vowels that sound alike (ㅐ and ㅔ), final consonants that get lost."""
 
 
+def practised(answers: Sequence[Answer], bank: Bank) -> list[Answer]:
+    """Everything that is made from ``answers`` to fit on beside them."""
+    return [*empty_talk(answers, bank), *careless(answers), *cut(answers), *patchwork(answers, bank), *told(bank, (answer.qid for answer in answers))]
+
+
 def fit(rows: Sequence[Row], pairs: Mapping[str, float], seed: int = 0) -> dict[str, Any]:
     """The content of ``weights.json`` from measured answers."""
     from sklearn.linear_model import LogisticRegression
@@ -204,7 +267,8 @@ def fit(rows: Sequence[Row], pairs: Mapping[str, float], seed: int = 0) -> dict[
     mean, scale = table.mean(axis=0), table.std(axis=0)
     scale[scale < 1e-6] = 1.0
     layers = _network((table - mean) / scale, marks, seed)
-    slips, stated = np.vstack([row.slips for row in rows]), np.concatenate([row.stated for row in rows])
+    marked = [row for row in rows if row.answer.kind not in ("cut", "patchwork")]  # whose misconceptions nobody marked
+    slips, stated = np.vstack([row.slips for row in marked]), np.concatenate([row.stated for row in marked])
     slip_mean, slip_scale = slips.mean(axis=0), slips.std(axis=0)
     slip_scale[slip_scale < 1e-6] = 1.0
     line = LogisticRegression(C=0.3, max_iter=2000).fit((slips - slip_mean) / slip_scale, stated)

@@ -24,7 +24,7 @@ class PointMark:
     """How likely the mark is to be right, in 0..1; the learner's own marks are 1."""
     by: Literal["grader", "learner"] = "grader"
     worth: float | None = None
-    """What the mark counts in the score, −0.5..1, where the grader is not sure of it; None counts as its status does."""
+    """What the mark counts in the score, −0.25..1, where the grader is not sure of it; None counts as its status does."""
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,6 @@
 """From marks to a score and a suggested rating.
 
-The score is the weighted mean of the points (made 1, partly 0.5, missed 0, backwards −0.5), less 0.15 for each
+The score is the weighted mean of the points (made 1, partly 0.5, missed 0, backwards −0.25), less 0.15 for each
 misconception, kept within 0..1. Where the grader is not sure, a point counts as what its marks are worth on average, the likelier ones
 weighing more (:func:`expected`); a learner's own mark counts in full. The rating is *again* below 0.35, *hard* below 0.6, *good* below 0.85, else *easy*; an
 answer with something backwards or a misconception is never *easy*, and a copy of the model answer at most *hard*.
@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from viva.bank import Question
 from viva.grading.marks import STATUSES, Grade, MisconceptionMark, PointMark, Status
 
-WORTH: dict[Status, float] = {"made": 1.0, "partly": 0.5, "missed": 0.0, "backwards": -0.5}
+WORTH: dict[Status, float] = {"made": 1.0, "partly": 0.5, "missed": 0.0, "backwards": -0.25}
 MISCONCEPTION_COST = 0.15
 SHARPNESS = 2.0
 """Chances are raised to this power before they are averaged: 0.9 counts almost as certain, 0.55 hardly more than even."""
