@@ -32,8 +32,28 @@ def check(folder: Path | None) -> None:
         if not found:
             count = len(load_pack(path, name).questions)
             click.echo(say("{name}: {n}문제, 문제없음", "{name}: {n} questions, no problem", name=name, n=count))
-    for problem in problems:
-        click.echo(str(problem), err=True)
-    if problems:
-        click.echo(say("{n}곳을 고쳐야 합니다.", "{n} problems.", n=len(problems)), err=True)
+    found_wrong = [str(problem) for problem in problems] + ([] if folder else _examples())
+    for line in found_wrong:
+        click.echo(line, err=True)
+    if found_wrong:
+        click.echo(say("{n}곳을 고쳐야 합니다.", "{n} problems.", n=len(found_wrong)), err=True)
         sys.exit(1)
+
+
+def _examples() -> list[str]:
+    """What is wrong in the built-in example sentences."""
+    from viva.bank.loader import load_bank
+    from viva.grading.examples import FOLDER, ExamplesError, read_examples
+
+    built_in, _ = load_bank()
+    wrong = []
+    for path in sorted(FOLDER.glob("*.yaml")):
+        question = built_in.get(path.stem)
+        if question is None:
+            wrong.append(f"{path}: there is no question '{path.stem}'")
+            continue
+        try:
+            read_examples(path, question)
+        except ExamplesError as error:
+            wrong.append(str(error))
+    return wrong

@@ -31,6 +31,7 @@ POINT = (
     "backwards contrary", "misconception", "another point made", "another point backwards", "made less another point",
     "words of the point", "words that make it", "words of the point anywhere", "words that make it, whole answer",
     "formula", "formula backwards", "formula almost", "another number", "model answer", "backwards less model answer",
+    "names unsaid", "backwards names unsaid", "denials", "backwards denials",
     "rules: made", "rules: partly", "rules: backwards", *(f"clause: {name}" for name in FORM), *(f"answer: {name}" for name in FORM),
     "other points backwards by the rules", "other points made by the rules", "misconceptions by the rules",
     "other points: made less backwards", "other points: made", "other points: backwards",
@@ -154,7 +155,8 @@ def _point(
         float(stated[unit]), o, float(by_unit["turned"][unit]), m - o,
         float(topical[unit]), float(leaning[unit]), float(topical.max()), float((leaning * topical)[single].sum() / max(1.0, topical[single].sum())),
         *formula, float(near.made is not None and likeness.other_number(point, unit, near.made)),
-        float(told[unit]), b - float(told[unit]),
+        float(told[unit]), b - float(told[unit]), likeness.unnamed(unit, near.made), likeness.unnamed(unit, near.backwards),
+        likeness.denials(unit, near.made), likeness.denials(unit, near.backwards),
     ]  # fmt: skip
     return row, near
 

@@ -172,9 +172,14 @@ def patchwork(answers: Sequence[Answer], bank: Bank, seed: int = 0, each: int = 
             marks = dict.fromkeys((point.id for point in question.points), "missed")
             sewn = []
             for point in points[: chance.randrange(1, len(points) + 1)]:
-                status = chance.choices(("made", "backwards", "partly"), (0.5, 0.42, 0.08))[0]
-                if marks[point] == "missed" and (choice := pieces.get((point, status))):
+                status = chance.choices(("made", "backwards", "denied", "partly"), (0.47, 0.31, 0.15, 0.07))[0]
+                if marks[point] == "missed" and (choice := pieces.get((point, "made" if status == "denied" else status))):
                     words, also = chance.choice(choice)
+                    if status == "denied":
+                        denial = denied(words, language)
+                        if denial is None:
+                            continue
+                        words, also = denial, {point: "backwards"}
                     if all(marks[other] == "missed" for other in also):
                         marks.update(also)
                         sewn.append(words.strip().rstrip(".,;"))
@@ -182,6 +187,33 @@ def patchwork(answers: Sequence[Answer], bank: Bank, seed: int = 0, each: int = 
                 text = chance.choice((". ", ". ", "\n", "; ")).join(sewn) + "."
                 made.append(Answer(qid, language, text, 0.0, "patchwork", marks, source=text))
     return made
+
+
+_KOREAN_ENDS = (
+    ("입니다", "이 아닙니다"), ("이에요", "이 아니에요"), ("예요", "가 아니에요"), ("이다", "이 아니다"), ("습니다", "지 않습니다"), ("\u11b8니다", "지 않습니다"),
+    ("해요", "하지 않아요"), ("\u11ab다", "지 않는다"), ("는다", "지 않는다"), ("하다", "하지 않다"),
+)  # fmt: skip
+
+
+def denied(sentence: str, language: str) -> str | None:
+    """``sentence`` with its main verb denied; None where it is denied already or the verb is not easily found."""
+    body = sentence.strip().rstrip(".,; ")
+    if language == "en":
+        if re.search(r"\b(?:not|never|no|without|neither|nor|none|nothing)\b|n't", body):
+            return None
+        found = re.search(r"\b(?:is|are|can|will|has|does|do|must|should|was)\b", body)
+        if found:
+            return f"{body[: found.end()]} not{body[found.end() :]}"
+        verb = re.search(r"\b(\w{3,})s\b(?= (?:the|a|an|to|in|each|every|one|all|its|it|by|up|on|with)\b)", body)
+        return f"{body[: verb.start()]}does not {verb[1]}{body[verb.end() :]}" if verb else None
+    if re.search("않|아니|아닙|없|못", body):
+        return None
+    jamo = unicodedata.normalize("NFD", body)
+    for ending, contrary in _KOREAN_ENDS:
+        end = unicodedata.normalize("NFD", ending)
+        if jamo.endswith(end):
+            return unicodedata.normalize("NFC", jamo[: -len(end)] + unicodedata.normalize("NFD", contrary))
+    return None
 
 
 def told(bank: Bank, names: Iterable[str]) -> list[Answer]:

@@ -32,6 +32,8 @@ UNMARKED = "unmarked"
 """The grader of an answer that was written by hand or spoken, until the learner marks it."""
 REMOTE = 0.2
 """Less alike than that, no clause can be said to speak of a point."""
+NOTHING_SAID = (0.0, 0.0, 1.0, 0.0)
+"""The chances of a point where the clause says the question again."""
 ACCUSE = 0.55
 """Nobody is told that he had a point backwards by a grader that is less sure: a false accusation costs more than a miss."""
 OWN = 0.8
@@ -178,6 +180,8 @@ def _weighed(
     for row, point in enumerate(question.points):
         best = decide(chances[row])
         mark = _point(rules[point.id], STATUSES[best], float(chances[row, best]), row, features, reading, likeness, answer, language)
+        if mark.status != "missed" and not likeness.says_more(features.nearest[row].unit) and rules[point.id].status == "missed":
+            mark, chances[row] = PointMark(point.id, "missed"), NOTHING_SAID
         points.append(replace(mark, worth=expected(chances[row].tolist())))
     slips = []
     for row, (entry, chance) in enumerate(zip(question.misconceptions, weights.slips(features.slips), strict=True)):

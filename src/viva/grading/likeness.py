@@ -35,8 +35,8 @@ Flags = NDArray[np.bool_]
 
 SYNONYM, MISSPELT, REWRITTEN = 0.8, 0.7, 0.75
 """What a synonym, a misspelt word and a formula that shares most of its signs are worth, where the word itself is worth 1."""
-ASKED = 0.6
-"""Words of the question weigh less: whoever repeats them says little."""
+LEAST_RARITY = 0.6
+"""What a word weighs at least that all examples share: the names of what is set against each other are such words."""
 PAIR_REACH = 4
 """Items up to so many places apart make an ordered pair."""
 MOST_FORMULAS = 40
@@ -110,7 +110,7 @@ class ExampleSet:
         self.sentences: tuple[Sentence, ...] = tuple(sentence for sentence, _ in rows)
         self.owner = np.array([sentence.owner for sentence in self.sentences])
         self.status = np.array([sentence.status for sentence in self.sentences])
-        asked_keys = {item.key for item in items_of(read(asked))}
+        self.asked = frozenset(item.key for item in items_of(read(asked)))
         self._rarity: dict[str, float] = like._rarity if like is not None else _rarity(row for _, row in rows)
         types: dict[tuple[str, frozenset[str]], int] = {}
         kind: list[int] = []
@@ -123,7 +123,7 @@ class ExampleSet:
             starts.append(base)
             for item in row:
                 kind.append(types.setdefault((item.key, item.concepts), len(types)))
-                weight.append(self.rarity(item.key) * (ASKED if item.key in asked_keys else 1.0))
+                weight.append(self.rarity(item.key))
                 denied.append(item.denied)
             for a in range(len(row)):
                 for b in range(a + 1, min(a + 1 + PAIR_REACH, len(row))):
@@ -275,6 +275,32 @@ class Likeness:
         leans = leaning @ (straight - contrary) / weight
         return np.array([said[:, unit.places].sum(axis=1) for unit in self.units]), np.array([leans[:, unit.places].sum(axis=1) for unit in self.units])
 
+    def says_more(self, unit: int) -> bool:
+        """Whether the unit says a word of the examples that the question does not."""
+        places = self.units[unit].places
+        told: list[bool] = np.asarray((self._said_straight[:, places] + self._said_contrary[:, places]).any(axis=0)).tolist()
+        return any(known and self.items[place].key not in self.examples.asked for place, known in zip(places, told, strict=True))
+
+    def denials(self, unit: int, example: int | None) -> float:
+        """How many more negations the unit has than an example, at most 2 either way."""
+        if example is None:
+            return 0.0
+        row = _row(self.examples.sentences[example].words)
+        mine, theirs = (sum(item.key == NEGATION for item in items) for items in ((self.items[place] for place in self.units[unit].places), row))
+        return float(max(-2, min(2, mine - theirs)))
+
+    def unnamed(self, unit: int, example: int | None) -> float:
+        """The share of the names in an example (terms, words of the question) that the unit does not say."""
+        if example is None:
+            return 0.0
+        types = self.examples.types
+        names = [place for place in np.flatnonzero(self.examples.contains[example]) if types[place][0] in self.examples.asked or any(c.startswith("term:") for c in types[place][1])]
+        if not names:
+            return 0.0
+        places = self.units[unit].places
+        said = (self._said_straight[np.ix_(names, places)] + self._said_contrary[np.ix_(names, places)]).any(axis=1)
+        return float(1.0 - said.mean())
+
     def formula(self, owner: str, status: str) -> float:
         """How alike the answer's formulas come to those of the examples of ``owner`` with ``status``, 0..1 (1 is the same formula)."""
         theirs = self.examples.said_by(owner, status, "f:", self._without)
@@ -352,8 +378,8 @@ def _rarity(rows: Iterable[Sequence[Item]]) -> dict[str, float]:
     for row in rows:
         count.update({item.key for item in row})
         number += 1
-    rarity = {key: max(0.3, math.log((number + 1) / (seen + 0.5)) / 2) for key, seen in count.items()}
-    rarity[""] = max(0.3, math.log(number + 1) / 2) if number else 1.0
+    rarity = {key: max(LEAST_RARITY, math.log((number + 1) / (seen + 0.5)) / 2) for key, seen in count.items()}
+    rarity[""] = max(LEAST_RARITY, math.log(number + 1) / 2) if number else 1.0
     rarity[NEGATION] = 1.0
     return rarity
 
