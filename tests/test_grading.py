@@ -199,11 +199,11 @@ def test_an_answer_in_own_words_is_no_copy_and_can_be_easy() -> None:
     assert (result.score, result.rating) == (1.0, 4)
 
 
-def test_the_score_is_the_weighted_mean_and_backwards_costs_half() -> None:
+def test_the_score_is_the_weighted_mean_and_backwards_costs_a_quarter() -> None:
     one_made = grade(QUESTION, "시그모이드의 도함수는 최대 1/4입니다.", "ko")
     assert one_made.score == pytest.approx(3 / 6)
     and_backwards = grade(QUESTION, "시그모이드의 도함수는 최대 1/4입니다. ReLU를 쓰면 신호가 줄어듭니다.", "ko")
-    assert and_backwards.score == pytest.approx((3 - 0.5 * 2) / 6, abs=1e-3)
+    assert and_backwards.score == pytest.approx((3 - 0.25 * 2) / 6, abs=1e-3)
 
 
 def test_regrading_takes_the_learners_marks_and_keeps_the_quotes() -> None:

@@ -6,6 +6,7 @@ import random
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from test_bank_cues import BANK
 from test_grading import QUESTION
 
 from viva.bank import Question
@@ -31,8 +32,10 @@ def check(question: Question, answer: str, result: Grade) -> None:
     assert [mark.id for mark in result.points] == [point.id for point in question.points]
     for mark in (*result.points, *result.misconceptions):
         assert mark.quote == answer[mark.start : mark.end]
+        assert 0.0 <= mark.confidence <= 1.0
     for point in result.points:
         assert point.status in STATUSES
+        assert point.worth is None or -0.5 <= point.worth <= 1.0
         assert (point.status == "missed") == (point.quote == "")
     if result.misconceptions or result.copied or any(mark.status == "backwards" for mark in result.points):
         assert result.rating < 4
@@ -73,3 +76,30 @@ def test_an_unrelated_sentence_behind_an_answer_takes_nothing_away(answer: str, 
     before = {mark.id for mark in grade(QUESTION, answer, "ko").points if mark.status == "made"}
     after = {mark.id for mark in grade(QUESTION, answer + "\n\n" + extra, "ko").points if mark.status == "made"}
     assert before <= after
+
+
+WITH_EXAMPLES = BANK["relu-vs-sigmoid"]
+UNRELATED = ["오늘은 날씨가 맑아서 산책을 했습니다.", "I had coffee this morning.", "질문 감사합니다.", "That is all."]
+
+
+@settings(max_examples=60, deadline=None)
+@given(TEXTS, LANGUAGES)
+def test_any_text_gets_a_sound_grade_where_there_are_examples(answer: str, language: str) -> None:
+    result = grade(WITH_EXAMPLES, answer, language)  # type: ignore[arg-type]
+    check(WITH_EXAMPLES, answer, result)
+    assert result == grade(WITH_EXAMPLES, answer, language)  # type: ignore[arg-type]
+
+
+@settings(max_examples=30, deadline=None)
+@given(TEXTS, LANGUAGES)
+def test_with_every_point_marked_made_the_score_is_one(answer: str, language: str) -> None:
+    given_ = grade(WITH_EXAMPLES, answer, language)  # type: ignore[arg-type]
+    result = regrade(WITH_EXAMPLES, given_, dict.fromkeys((point.id for point in WITH_EXAMPLES.points), "made"))
+    assert result.score == max(0.0, 1.0 - 0.15 * len(given_.misconceptions))
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(st.sampled_from(PIECES), max_size=25).map("".join), st.sampled_from(UNRELATED), LANGUAGES)
+def test_an_unrelated_sentence_raises_no_score_by_much(answer: str, extra: str, language: str) -> None:
+    before, after = (grade(WITH_EXAMPLES, text, language).score for text in (answer, f"{answer}\n\n{extra}"))  # type: ignore[arg-type]
+    assert after <= before + 0.35

@@ -17,9 +17,9 @@ from viva.bank import Question
 from viva.grading.clauses import Reading, read
 from viva.grading.copying import is_copy
 from viva.grading.examples import Example, examples_of
-from viva.grading.features import SLIP, Features, measure
+from viva.grading.features import POINT, SLIP, Features, measure
 from viva.grading.judgement import judgement
-from viva.grading.likeness import ExampleSet, Floats, Likeness, Sentence, items_of
+from viva.grading.likeness import VERBATIM, ExampleSet, Floats, Likeness, Sentence, items_of
 from viva.grading.marks import STATUSES, Grade, MisconceptionMark, PointMark, Status
 from viva.grading.quotes import span_of
 from viva.grading.rules import ByCues, mark_by_cues
@@ -32,6 +32,8 @@ UNMARKED = "unmarked"
 """The grader of an answer that was written by hand or spoken, until the learner marks it."""
 REMOTE = 0.2
 """Less alike than that, no clause can be said to speak of a point."""
+DENIED = (0.1, 0.0, 0.1, 0.8)
+"""The chances of a point whose own sentence is said with a negation."""
 NOTHING_SAID = (0.0, 0.0, 1.0, 0.0)
 """The chances of a point where the clause says the question again."""
 ACCUSE = 0.55
@@ -51,16 +53,17 @@ def grade(question: Question, answer: str, language: Language, local: Sequence[E
         return conclude(question, blank_grade(question).points, (), False, OFFLINE)
     order, examined = languages_of(reading.source.text, language)
     by_cues = mark_by_cues(question, reading, answer, language, order)
+    copied = is_copy(question, answer)
     own = tuple(dict.fromkeys(local))
     examples = compiled(question, examined, own)
     if examples is None or not items_of(reading):
         points, slips = _by_cues_alone(by_cues), by_cues.misconceptions
     else:
         likeness = Likeness(examples, reading)
-        points, slips = _weighed(question, reading, likeness, by_cues, answer, language)
+        points, slips = _weighed(question, reading, likeness, by_cues, answer, language, copied)
     if own:
         points = _with_own_marks(question, reading, examples, points, own, answer, language)
-    return conclude(question, points, slips, is_copy(question, answer), OFFLINE)
+    return conclude(question, points, slips, copied, OFFLINE)
 
 
 def regrade(question: Question, grade: Grade, statuses: dict[str, Status], *, copied: bool | None = None) -> Grade:
@@ -168,9 +171,9 @@ def _by_cues_alone(by_cues: ByCues) -> tuple[PointMark, ...]:
 
 
 def _weighed(
-    question: Question, reading: Reading, likeness: Likeness, by_cues: ByCues, answer: str, language: Language
+    question: Question, reading: Reading, likeness: Likeness, by_cues: ByCues, answer: str, language: Language, copied: bool
 ) -> tuple[tuple[PointMark, ...], tuple[MisconceptionMark, ...]]:
-    """Cues and examples weighed together."""
+    """Cues and examples weighed together; what is ``copied`` from the model answer is denied and mistaken nowhere."""
     rules = {mark.id: mark for mark in by_cues.points}
     stated = {mark.id: mark for mark in by_cues.misconceptions}
     weights = judgement()
@@ -178,14 +181,18 @@ def _weighed(
     chances = weights.points(features.points)
     points = []
     for row, point in enumerate(question.points):
+        near = features.nearest[row]
+        told = copied or features.points[row, POINT.index("model answer")] >= VERBATIM - 0.15
+        if near.made is not None and not told and likeness.denies(near.unit, near.made):
+            chances[row] = DENIED
         best = decide(chances[row])
         mark = _point(rules[point.id], STATUSES[best], float(chances[row, best]), row, features, reading, likeness, answer, language)
-        if mark.status != "missed" and not likeness.says_more(features.nearest[row].unit) and rules[point.id].status == "missed":
+        if mark.status != "missed" and not likeness.says_more(features.nearest[row].unit):
             mark, chances[row] = PointMark(point.id, "missed"), NOTHING_SAID
         points.append(replace(mark, worth=expected(chances[row].tolist())))
     slips = []
     for row, (entry, chance) in enumerate(zip(question.misconceptions, weights.slips(features.slips), strict=True)):
-        if chance >= weights.slip_threshold and features.slips[row, SLIP.index("stated less model answer")] > 0:
+        if not copied and chance >= weights.slip_threshold and features.slips[row, SLIP.index("stated less model answer")] > 0 and likeness.says_more(features.slip_units[row]):
             named = stated.get(entry.id)
             if named is None:
                 unit = likeness.units[features.slip_units[row]]

@@ -39,6 +39,8 @@ LEAST_RARITY = 0.6
 """What a word weighs at least that all examples share: the names of what is set against each other are such words."""
 PAIR_REACH = 4
 """Items up to so many places apart make an ordered pair."""
+VERBATIM = 0.85
+"""From here on a clause is an example said again."""
 MOST_FORMULAS = 40
 """So many different formulas of an answer are compared."""
 MOST_UNITS = 160
@@ -288,6 +290,15 @@ class Likeness:
         row = _row(self.examples.sentences[example].words)
         mine, theirs = (sum(item.key == NEGATION for item in items) for items in ((self.items[place] for place in self.units[unit].places), row))
         return float(max(-2, min(2, mine - theirs)))
+
+    def denies(self, unit: int, example: int) -> bool:
+        """Whether the unit is the example with a negation more, and little else."""
+        return (
+            self.denials(unit, example) >= 1
+            and self.covered[unit, example] + self.contrary[unit, example] >= VERBATIM
+            and self.ordered[unit, example] + self.contrary[unit, example] >= VERBATIM - 0.2
+            and len(self.units[unit].places) <= self.examples.contains[example].sum() + 4
+        )
 
     def unnamed(self, unit: int, example: int | None) -> float:
         """The share of the names in an example (terms, words of the question) that the unit does not say."""
