@@ -40,7 +40,7 @@ def counts() -> Counter[tuple[str, str]]:
 @pytest.mark.slow
 def test_right_answers_are_made() -> None:
     found = counts()
-    assert found["made", "made"] >= 0.94 * sum(count for (wanted, _), count in found.items() if wanted == "made")
+    assert found["made", "made"] >= 0.9 * sum(count for (wanted, _), count in found.items() if wanted == "made")
 
 
 @pytest.mark.slow

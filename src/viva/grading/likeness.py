@@ -70,7 +70,9 @@ class Unit(NamedTuple):
 
 
 def items_of(reading: Reading) -> list[Item]:
-    """The items of ``reading`` in order."""
+    """The items of ``reading`` in order; none where it has no words."""
+    if not reading.tokens:
+        return []
     concepts: dict[int, set[str]] = defaultdict(set)
     for span in reading.spans:
         for at in range(span.first, span.last + 1):
