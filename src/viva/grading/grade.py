@@ -69,6 +69,8 @@ def grade(question: Question, answer: str, language: Language, local: Sequence[E
 def regrade(question: Question, grade: Grade, statuses: dict[str, Status], *, copied: bool | None = None) -> Grade:
     """``grade`` with the learner's own marks in ``statuses`` (by point id); score and suggested rating follow.
 
+    Who corrects one mark has seen the others: they count in full from then on, however sure the grader was.
+
     Raises:
         ValueError: a point or a status that does not exist; the message names it.
     """
@@ -78,7 +80,7 @@ def regrade(question: Question, grade: Grade, statuses: dict[str, Status], *, co
             raise ValueError(f"'{point}' is no point of the question '{question.key}'; its points are {', '.join(known)}")
         if status not in STATUSES:
             raise ValueError(f"'{status}' is no mark for the point '{point}'; marks are {', '.join(STATUSES)}")
-    points = tuple(_overrule(mark, statuses[mark.id]) if mark.id in statuses else mark for mark in grade.points)
+    points = tuple(_overrule(mark, statuses[mark.id]) if mark.id in statuses else replace(mark, worth=None) for mark in grade.points)
     return conclude(question, points, grade.misconceptions, grade.copied if copied is None else copied, LEARNER)
 
 
