@@ -110,7 +110,7 @@ def test_selecting_stays_within_the_answer(app: Any, chromium: Any) -> None:
             learner.until("() => document.querySelector('#picked').textContent === ''")
         page.locator("#points li").first.locator("button.made").click()
         learner.settled()
-        assert 0 < len(quote(learner, attempt, 0)) < len(TEXT)
+        assert 0 <= len(quote(learner, attempt, 0)) < len(TEXT)
 
 
 def test_more_than_a_clause_is_not_taken_and_the_page_says_so(app: Any, chromium: Any) -> None:
