@@ -1,0 +1,56 @@
+"""What a layer may ask of its input: a shape, a dtype. The sentences of the errors live here, once.
+
+A shape is written as in the docstrings: `("N", 3, "H", "W")`: numbers must agree, names may be any size, a leading `...`
+stands for any number of axes. A dtype must be the weights' own, because PyTorch refuses to mix them; only autocast, which
+casts by itself, is let through.
+"""
+
+from __future__ import annotations
+
+from types import EllipsisType
+
+import torch
+from torch import Tensor
+
+Axis = int | str | EllipsisType
+IntPair = int | tuple[int, int]
+
+
+def pair(size: IntPair) -> tuple[int, int]:
+    """3 -> (3, 3); (3, 5) stays: (height, width)."""
+    return (size, size) if isinstance(size, int) else (int(size[0]), int(size[1]))
+
+
+def written(shape: tuple[Axis, ...] | torch.Size) -> str:
+    """("N", 3, ...) as it stands in a docstring: (N, 3, ...)."""
+    axes = ["..." if axis is Ellipsis else str(axis) for axis in shape]
+    return f"({', '.join(axes)}{',' if len(axes) == 1 else ''})"
+
+
+def expect_shape(who: str, x: Tensor, shape: tuple[Axis, ...], hint: str = "") -> None:
+    """ValueError with both shapes unless `x` has the axes of `shape`."""
+    if shape[0] is Ellipsis:
+        fixed, found = shape[1:], tuple(x.shape[max(0, x.dim() - len(shape) + 1) :])
+    else:
+        fixed, found = shape, tuple(x.shape)
+    if len(fixed) == len(found) and all(
+        isinstance(want, str) or want == have for want, have in zip(fixed, found, strict=True)
+    ):
+        return
+    advice = f" {hint}" if hint else ""
+    raise ValueError(f"{who} got an input of shape {written(x.shape)}, expected {written(shape)}.{advice}")
+
+
+def expect_floating(who: str, x: Tensor, like: Tensor | None = None) -> None:
+    """TypeError unless `x` is floating point and, outside autocast, of the dtype of the weights `like`."""
+    if not x.is_floating_point():
+        raise TypeError(f"{who} got an input of {x.dtype}, expected floating point: convert it, say with x.float().")
+    if like is not None and x.dtype != like.dtype and not _autocast(x):
+        raise TypeError(
+            f"{who} got an input of {x.dtype} for weights of {like.dtype}: "
+            f"convert the input with x.to({like.dtype}) or the module with .to({x.dtype}), or use torch.autocast."
+        )
+
+
+def _autocast(x: Tensor) -> bool:
+    return torch.amp.is_autocast_available(x.device.type) and torch.is_autocast_enabled(x.device.type)
