@@ -60,8 +60,13 @@ def conv2d(
 
     ValueError for channels or groups that do not fit and for a kernel larger than the image, TypeError for mixed dtypes.
     """
-    _output_sizes("conv2d", x, weight, stride, padding, dilation, groups)
-    return F.conv2d(x, weight, bias, stride, padding, dilation, groups)
+    if x.dim() != 4:  # PyTorch would take an image without a batch
+        expect_shape("conv2d", x, ("N", weight.shape[1] * groups, "H", "W"))
+    try:
+        return F.conv2d(x, weight, bias, stride, padding, dilation, groups)
+    except RuntimeError:  # asking only when the kernel refuses costs nothing
+        _output_sizes("conv2d", x, weight, stride, padding, dilation, groups)
+        raise
 
 
 def conv2d_naive(

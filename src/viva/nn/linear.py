@@ -21,9 +21,13 @@ def linear(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
 
     ValueError when the last axis of x is not the weight's; TypeError when the dtypes differ outside autocast.
     """
-    expect_shape("linear", x, (..., weight.shape[1]), "The last axis must be in_features: flatten or transpose the input.")
-    expect_floating("linear", x, weight)
-    return F.linear(x, weight, bias)
+    try:
+        return F.linear(x, weight, bias)
+    except RuntimeError:  # asking only when the kernel refuses costs nothing
+        hint = "The last axis must be in_features: flatten or transpose the input."
+        expect_shape("linear", x, (..., weight.shape[1]), hint)
+        expect_floating("linear", x, weight)
+        raise
 
 
 class Linear(nn.Module):

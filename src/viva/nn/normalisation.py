@@ -17,13 +17,13 @@ The variance is the biased one (divided by n). Batch norm alone keeps, for evalu
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from viva.nn.shapes import Axis, expect_floating, expect_shape, written
+from viva.nn.shapes import expect_floating, expect_shape, written
 
 
 def normalise(x: Tensor, dims: tuple[int, ...], eps: float = 1e-5) -> Tensor:
@@ -47,7 +47,7 @@ class _BatchNorm(nn.Module):
     sees a single number for each channel, whose variance says nothing.
     """
 
-    shapes: tuple[str, ...] = ()
+    shapes: ClassVar[dict[int, tuple[str, ...]]] = {}  # the axes after the channels, by the number of all axes
 
     def __init__(self, num_features: int, eps: float = 1e-5, momentum: float = 0.1) -> None:
         super().__init__()
@@ -69,21 +69,29 @@ class _BatchNorm(nn.Module):
         self.register_buffer("num_batches_tracked", torch.tensor(0, dtype=torch.long))
 
     def check(self, x: Tensor) -> None:
-        raise NotImplementedError
+        """ValueError or TypeError unless x is what the docstring says."""
+        rest = self.shapes.get(x.dim(), next(iter(self.shapes.values())))
+        expect_shape(type(self).__name__, x, ("N", self.num_features, *rest))
+        _expect_dtype(type(self).__name__, x, self.weight)
 
     def forward(self, x: Tensor) -> Tensor:
-        self.check(x)
-        _expect_dtype(type(self).__name__, x, self.weight)
+        if x.dim() not in self.shapes:
+            self.check(x)
+        if self.training and x.numel() == self.num_features:
+            raise ValueError(
+                f"{type(self).__name__} got {written(x.shape)} in training, one number for each channel, which has no "
+                "variance: use a larger batch, drop the last short one, or call eval()."
+            )
+        try:
+            y = F.batch_norm(
+                x, self.running_mean, self.running_var, self.weight, self.bias, self.training, self.momentum, self.eps
+            )
+        except RuntimeError:  # asking only when the kernel refuses costs nothing
+            self.check(x)
+            raise
         if self.training:
-            if x.numel() == self.num_features:
-                raise ValueError(
-                    f"{type(self).__name__} got {written(x.shape)} in training, one number for each channel, "
-                    "which has no variance: use a larger batch, drop the last short one, or call eval()."
-                )
             self.num_batches_tracked.add_(1)
-        return F.batch_norm(
-            x, self.running_mean, self.running_var, self.weight, self.bias, self.training, self.momentum, self.eps
-        )
+        return y
 
     def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *rest: Any) -> None:
         # Checkpoints older than PyTorch 0.4.1 do not count their batches.
@@ -96,17 +104,12 @@ class _BatchNorm(nn.Module):
 
 class BatchNorm1d(_BatchNorm):
     __doc__ = (_BatchNorm.__doc__ or "") + "\n    x: (N, C) or (N, C, T)."
-
-    def check(self, x: Tensor) -> None:
-        shape: tuple[Axis, ...] = ("N", self.num_features) if x.dim() == 2 else ("N", self.num_features, "T")
-        expect_shape("BatchNorm1d", x, shape)
+    shapes: ClassVar = {3: ("T",), 2: ()}
 
 
 class BatchNorm2d(_BatchNorm):
     __doc__ = (_BatchNorm.__doc__ or "") + "\n    x: (N, C, H, W)."
-
-    def check(self, x: Tensor) -> None:
-        expect_shape("BatchNorm2d", x, ("N", self.num_features, "H", "W"))
+    shapes: ClassVar = {4: ("H", "W")}
 
 
 class LayerNorm(nn.Module):
@@ -123,9 +126,12 @@ class LayerNorm(nn.Module):
         self.bias = nn.Parameter(torch.zeros(self.normalized_shape))
 
     def forward(self, x: Tensor) -> Tensor:
-        expect_shape("LayerNorm", x, (..., *self.normalized_shape))
-        _expect_dtype("LayerNorm", x, self.weight)
-        return F.layer_norm(x, self.normalized_shape, self.weight, self.bias, self.eps)
+        try:
+            return F.layer_norm(x, self.normalized_shape, self.weight, self.bias, self.eps)
+        except RuntimeError:  # as above
+            expect_shape("LayerNorm", x, (..., *self.normalized_shape))
+            _expect_dtype("LayerNorm", x, self.weight)
+            raise
 
     def extra_repr(self) -> str:
         return f"{self.normalized_shape}, eps={self.eps}"

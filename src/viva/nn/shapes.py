@@ -29,14 +29,16 @@ def written(shape: tuple[Axis, ...] | torch.Size) -> str:
 
 def expect_shape(who: str, x: Tensor, shape: tuple[Axis, ...], hint: str = "") -> None:
     """ValueError with both shapes unless `x` has the axes of `shape`."""
+    wanted, found = shape, x.shape
     if shape[0] is Ellipsis:
-        fixed, found = shape[1:], tuple(x.shape[max(0, x.dim() - len(shape) + 1) :])
-    else:
-        fixed, found = shape, tuple(x.shape)
-    if len(fixed) == len(found) and all(
-        isinstance(want, str) or want == have for want, have in zip(fixed, found, strict=True)
-    ):
-        return
+        wanted = shape[1:]
+        found = found[max(0, len(found) - len(wanted)) :]
+    if len(wanted) == len(found):
+        for want, have in zip(wanted, found, strict=True):
+            if want != have and not isinstance(want, str):
+                break
+        else:
+            return
     advice = f" {hint}" if hint else ""
     raise ValueError(f"{who} got an input of shape {written(x.shape)}, expected {written(shape)}.{advice}")
 
