@@ -1,0 +1,34 @@
+"""FCN-8s on scenes of digits: the same task as `scenes_unet`, with maps that are upsampled instead of joined.
+
+Its finest scores stand on an eighth of the resolution, so the outlines of strokes two pixels wide are lost: what U-Net's skips
+at full resolution are for shows as the difference of the two scores.
+"""
+
+from __future__ import annotations
+
+import torch
+
+from viva.data.scenes import NUM_CLASSES
+from viva.models.fcn import SkipFCN
+from viva.optim import AdamW, decay_groups, warmup_cosine
+from viva.train.recipe import Recipe
+from viva.train.recipes import scenes_unet
+
+RECIPE = Recipe(
+    about="FCN-8s with five stages of 16 to 128 channels on scenes of digits",
+    model_name="fcn-8s, narrow",
+    data_name="scenes",
+    data=scenes_unet.data,
+    model=lambda splits: SkipFCN(1, NUM_CLASSES).to(memory_format=torch.channels_last),
+    loss=scenes_unet.loss,
+    evaluate=scenes_unet.evaluate,
+    score="miou",
+    target=0.4,
+    minutes=4,
+    epochs=10,
+    batch_size=16,
+    lr=4e-3,
+    optimiser=lambda model, lr: AdamW(decay_groups(model, 0.05), lr),
+    schedule=lambda steps: warmup_cosine(steps // 10, steps),
+    held_batch_size=50,
+)
