@@ -9,12 +9,10 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-from hypothesis import given, settings  # noqa: E402
-from hypothesis import strategies as st  # noqa: E402
 from parity import check_parity, check_round_trip, reference, relative  # noqa: E402
 
 from viva.models import catalogue  # noqa: E402
-from viva.models.bert import SIZES, BertConfig, BertForClassification, BertForPretraining, mask_tokens  # noqa: E402
+from viva.models.bert import SIZES, BertConfig, BertForClassification, BertForPretraining  # noqa: E402
 from viva.models.checkpoint import load_checkpoint, save_checkpoint  # noqa: E402
 from viva.models.summary import count_parameters, mult_adds  # noqa: E402
 
@@ -224,31 +222,6 @@ def test_segments_default_to_text_a() -> None:
 # --- the task ---
 
 
-@settings(deadline=None)
-@given(st.integers(0, 1000), st.floats(0, 1))
-def test_hidden_words_are_targets_and_others_stay_as_they_are(seed: int, probability: float) -> None:
-    generator = torch.Generator().manual_seed(seed)
-    tokens = torch.randint(5, 100, (4, 30), generator=generator)
-    special = torch.rand(tokens.shape, generator=generator) < 0.2
-    inputs, targets = mask_tokens(
-        tokens, mask_token=3, vocab_size=100, special=special, probability=probability, generator=generator
-    )
-    chosen = targets != -100
-    assert torch.equal(targets[chosen], tokens[chosen])
-    assert torch.equal(inputs[~chosen], tokens[~chosen])
-    assert not (chosen & special).any()
-
-
-def test_the_shares_are_the_papers() -> None:
-    tokens = torch.full((1000, 200), 50)
-    inputs, targets = mask_tokens(tokens, mask_token=3, vocab_size=10_000, generator=torch.Generator().manual_seed(0))
-    chosen = targets != -100
-    hidden, kept = (inputs == 3) & chosen, (inputs == 50) & chosen
-    assert abs(float(chosen.float().mean()) - 0.15) < 0.004
-    assert abs(float(hidden.sum() / chosen.sum()) - 0.8) < 0.01
-    assert abs(float(kept.sum() / chosen.sum()) - 0.1) < 0.01
-
-
 # --- what is refused ---
 
 
@@ -269,5 +242,3 @@ def test_inputs_that_do_not_fit_are_refused() -> None:
         model(good, mask=good)
     with pytest.raises(ValueError, match="\\(5,\\); expected \\(batch, time\\)"):
         model(good[0])
-    with pytest.raises(ValueError, match="probability is 15"):
-        mask_tokens(good, mask_token=3, vocab_size=9, probability=15)

@@ -89,13 +89,13 @@ def _print_table() -> None:
     table = Table(box=None, pad_edge=False)
     heads = (say("이름", "name"), say("모델", "model"), say("데이터", "data"), say("목표", "target"), say("기록", "recorded"), say("분", "minutes"))
     for head in heads:
-        table.add_column(head, no_wrap=True, justify="right" if head in heads[3:] else "left")
+        # On a narrow terminal the model and its data take two lines; names and numbers stay whole.
+        table.add_column(head, no_wrap=head not in heads[1:3], overflow="fold", justify="right" if head in heads[3:] else "left")
     for row in recipe_table():
         recorded = "-" if row["recorded"] is None else f"{row['recorded']:.4f}"
         table.add_row(row["name"], row["model"], row["data"], f"{row['score']} {row['target']:g}", recorded, f"{row['minutes']:g}")
-    console = Console()
     # In a pipe there is no width to fit: rows stay whole for grep.
-    console.print(table, width=None if console.is_terminal else 160)
+    Console(width=None if sys.stdout.isatty() else 160).print(table)
 
 
 @click.command(

@@ -235,37 +235,6 @@ class BertForClassification(nn.Module):
         return ClassificationOutput(base.hidden, base.pooled, self.classifier(self.dropout(base.pooled)))
 
 
-def mask_tokens(
-    tokens: Tensor,
-    *,
-    mask_token: int,
-    vocab_size: int,
-    special: Tensor | None = None,
-    probability: float = 0.15,
-    generator: torch.Generator | None = None,
-) -> tuple[Tensor, Tensor]:
-    """Hide tokens (B, T) for the masked language model: (inputs, targets), both (B, T) int64.
-
-    A token is chosen with ``probability``; targets hold the chosen tokens and -100 elsewhere. Of the chosen ones 80 %
-    become ``mask_token``, 10 % a random id, 10 % stay. ``special (B, T)`` bool marks what is never chosen ([CLS],
-    [SEP], padding). The paper's section A.1.
-    """
-    if not 0 <= probability <= 1:
-        raise ValueError(f"probability is {probability}; expected 0 to 1 (the paper's is 0.15)")
-
-    def coin(p: float) -> Tensor:
-        return torch.rand(tokens.shape, generator=generator, device=tokens.device) < p
-
-    chosen = coin(probability)
-    if special is not None:
-        chosen &= ~special
-    hidden = chosen & coin(0.8)
-    random = chosen & ~hidden & coin(0.5)  # half of the remaining fifth
-    words = torch.randint(vocab_size, tokens.shape, generator=generator, device=tokens.device)
-    inputs = torch.where(hidden, mask_token, torch.where(random, words, tokens))
-    return inputs, torch.where(chosen, tokens, -100)
-
-
 # --- the published sizes: section 3; the small ones are from Turc et al. 2019 ---
 
 SIZES: dict[str, dict[str, int]] = {

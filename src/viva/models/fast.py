@@ -116,7 +116,7 @@ def fast(
             wrappers.append(lambda forward: _with_autocast(forward, device.type))
 
     for wrap in wrappers:
-        quick.forward = wrap(quick.forward)  # type: ignore[method-assign]
+        quick.forward = wrap(quick.forward)
     if compile:
         quick.compile()
         report.choices.append("compiled")
@@ -129,12 +129,12 @@ def fast(
 def _for_training(model: Model, device: torch.device, exact: bool, compile: bool, report: Report) -> tuple[Model, Report]:
     if _has_convolutions(model):
         model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-        model.forward = _with_channels_last(model.forward)  # type: ignore[method-assign]
+        model.forward = _with_channels_last(model.forward)
         report.choices.append("channels last")
     if exact:
         report.choices.append("float32: asked to be exact")
     elif has_bfloat16(device):
-        model.forward = _with_autocast(model.forward, device.type)  # type: ignore[method-assign]
+        model.forward = _with_autocast(model.forward, device.type)
         report.choices.append("bfloat16 matrix products by autocast; parameters and gradients stay in float32")
     else:
         report.choices.append("float32: this machine has no bfloat16 instructions")

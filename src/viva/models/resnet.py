@@ -173,11 +173,10 @@ class ResNet(Module):
 
         if stem == "large":
             self.conv1 = Conv2d(in_channels, width, 7, stride=2, padding=3, bias=False)
-            self.maxpool: Module = MaxPool2d(3, stride=2, padding=1)
         else:
             self.conv1 = conv3x3(in_channels, width)
-            self.maxpool = Identity()
         self.bn1 = norm(width)
+        self.maxpool: Module = MaxPool2d(3, stride=2, padding=1) if stem == "large" else Identity()
 
         channels, dilation, stages = width, 1, []
         for stage, count in enumerate(blocks):

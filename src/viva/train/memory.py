@@ -210,7 +210,7 @@ def _checkpointing(model: nn.Module, types: tuple[type[nn.Module], ...]) -> Iter
     """Inside, modules of these types run under gradient checkpointing."""
     chosen = [module for module in model.modules() if types and isinstance(module, types)]
     for module in chosen:
-        module.forward = _again(module.forward)  # type: ignore[method-assign]
+        module.forward = _again(module.forward)
     try:
         yield
     finally:

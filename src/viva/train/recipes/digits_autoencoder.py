@@ -34,7 +34,7 @@ def lines() -> PCA:
 
 def loss(model: nn.Module, batch: Any) -> Tensor:
     (images,) = batch
-    return model.loss(images)  # type: ignore[operator, no-any-return]
+    return model.loss(images)  # type: ignore[operator]
 
 
 def evaluate(model: nn.Module, held: Held) -> dict[str, float]:
@@ -57,7 +57,7 @@ RECIPE = Recipe(
     evaluate=evaluate,
     score="share_of_pca",
     higher_is_better=False,
-    target=0.8,
+    target=0.65,
     minutes=0.5,
     epochs=150,
     batch_size=32,

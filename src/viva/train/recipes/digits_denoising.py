@@ -25,7 +25,7 @@ def data() -> Splits:
 
 def loss(model: nn.Module, batch: Any) -> Tensor:
     (images,) = batch
-    return model.loss(images)  # type: ignore[operator, no-any-return]
+    return model.loss(images)  # type: ignore[operator]
 
 
 def evaluate(model: nn.Module, held: Held) -> dict[str, float]:
@@ -49,7 +49,7 @@ RECIPE = Recipe(
     evaluate=evaluate,
     score="error_left",
     higher_is_better=False,
-    target=0.4,
+    target=0.26,
     minutes=1,
     epochs=80,
     batch_size=32,

@@ -1,13 +1,15 @@
 """MLP on the bundled 8×8 digits: the smallest whole recipe, and the one to copy.
 
-64 pixels → 256 → 10 logits, 19,210 weights. The 1,797 digits are split by their content (no image on two sides), with
-equal shares of each class, once and for all: seed 0 of the split is not the run's seed.
+64 pixels → 256 → 10 logits, 19,210 weights. Training images get a little noise, without which a network this large learns
+its 1,258 digits by heart. The 1,797 digits are split by their content (no image on two sides), with equal shares of each
+class, once and for all: seed 0 of the split is not the run's seed.
 """
 
 from __future__ import annotations
 
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 
 from viva.data import digits
@@ -18,12 +20,21 @@ from viva.optim import AdamW, decay_groups, warmup_cosine
 from viva.train.measures import classification
 from viva.train.recipe import Recipe, Splits
 
+NOISE = 0.15  # standard deviation, of pixels in [0, 1]
+
 
 def data() -> Splits:
-    """Tuples (images float32 (N, 1, 8, 8) in [0, 1], labels int64 (N,)): 60 % / 20 % / 20 %."""
+    """Tuples (images float32 (N, 1, 8, 8) in [0, 1], labels int64 (N,)): 70 % / 15 % / 15 %."""
     every = digits.load()
-    parts = split(every.images, (0.6, 0.2, 0.2), strata=every.labels)
+    parts = split(every.images, (0.7, 0.15, 0.15), strata=every.labels)
     return Splits(*((every.take(part).floats(), every.labels[part]) for part in parts))
+
+
+def fetch(dataset: tuple[Tensor, Tensor], indices: Tensor, generator: torch.Generator | None) -> tuple[Tensor, Tensor]:
+    """Images (B, 1, 8, 8), noisy when training, and labels (B,). Noise comes from the batch's own generator, so that a
+    resumed run draws it again; held-out images have none (no generator)."""
+    images, labels = dataset[0][indices], dataset[1][indices]
+    return (images if generator is None else images + NOISE * torch.randn(images.shape, generator=generator)), labels
 
 
 def loss(model: nn.Module, batch: Any) -> Tensor:
@@ -38,8 +49,10 @@ RECIPE = Recipe(
     data=data,
     model=lambda splits: MLP((64, 256, 10), dropout=0.3),
     loss=loss,
+    fetch=fetch,
     evaluate=classification,
     score="accuracy",
+    monitor="loss",
     target=0.97,
     minutes=0.2,
     epochs=60,

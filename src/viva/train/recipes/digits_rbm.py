@@ -33,7 +33,7 @@ def model(splits: Splits) -> RBM:
 
 def loss(model: nn.Module, batch: Any) -> Tensor:
     (images,) = batch
-    return model.contrastive_divergence(images, steps=10)  # type: ignore[operator, no-any-return]
+    return model.contrastive_divergence(images, steps=10)  # type: ignore[operator]
 
 
 def evaluate(model: nn.Module, held: Held) -> dict[str, float]:
@@ -51,7 +51,7 @@ RECIPE = Recipe(
     loss=loss,
     evaluate=evaluate,
     score="log_likelihood",
-    target=-20.0,
+    target=-18.5,
     minutes=0.5,
     epochs=100,
     batch_size=20,

@@ -5,8 +5,6 @@ Both multipliers come from the compound rule's own functions, read backwards: B0
 
 from __future__ import annotations
 
-import torch
-
 from viva.models.efficientnet import EfficientNet
 from viva.optim import AdamW, decay_groups, warmup_cosine
 from viva.train.measures import classification
@@ -18,7 +16,7 @@ RECIPE = Recipe(
     model_name="efficientnet × 0.25, 0.5",
     data_name="mnist",
     data=mnist_resnet.data,
-    model=lambda splits: EfficientNet(0.25, 0.5, 10, in_channels=1, dropout=0.1, stochastic_depth=0.05).to(memory_format=torch.channels_last),
+    model=lambda splits: EfficientNet(0.25, 0.5, 10, in_channels=1, dropout=0.1, stochastic_depth=0.05),
     loss=mnist_resnet.loss,
     fetch=mnist_resnet.fetch,
     evaluate=classification,
@@ -31,5 +29,6 @@ RECIPE = Recipe(
     optimiser=lambda model, lr: AdamW(decay_groups(model, 0.05), lr),
     schedule=lambda steps: warmup_cosine(steps // 10, steps),
     drop_last=True,
+    channels_last=True,
     held_batch_size=500,
 )

@@ -49,7 +49,7 @@ RECIPE = Recipe(
     model_name="resnet18, width 8",
     data_name="mnist",
     data=data,
-    model=lambda splits: resnet18(10, in_channels=1, width=8, stem="small").to(memory_format=torch.channels_last),
+    model=lambda splits: resnet18(10, in_channels=1, width=8, stem="small"),
     loss=loss,
     fetch=fetch,
     evaluate=classification,
@@ -62,5 +62,6 @@ RECIPE = Recipe(
     optimiser=lambda model, lr: SGD(decay_groups(model, 5e-4), lr, momentum=0.9, nesterov=True),
     schedule=lambda steps: warmup_cosine(steps // 10, steps),
     drop_last=True,
+    channels_last=True,
     held_batch_size=500,
 )

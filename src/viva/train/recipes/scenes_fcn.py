@@ -6,8 +6,6 @@ at full resolution are for shows as the difference of the two scores.
 
 from __future__ import annotations
 
-import torch
-
 from viva.data.scenes import NUM_CLASSES
 from viva.models.fcn import SkipFCN
 from viva.optim import AdamW, decay_groups, warmup_cosine
@@ -19,7 +17,7 @@ RECIPE = Recipe(
     model_name="fcn-8s, narrow",
     data_name="scenes",
     data=scenes_unet.data,
-    model=lambda splits: SkipFCN(1, NUM_CLASSES).to(memory_format=torch.channels_last),
+    model=lambda splits: SkipFCN(1, NUM_CLASSES),
     loss=scenes_unet.loss,
     evaluate=scenes_unet.evaluate,
     score="miou",
@@ -30,5 +28,6 @@ RECIPE = Recipe(
     lr=4e-3,
     optimiser=lambda model, lr: AdamW(decay_groups(model, 0.05), lr),
     schedule=lambda steps: warmup_cosine(steps // 10, steps),
+    channels_last=True,
     held_batch_size=50,
 )

@@ -48,7 +48,7 @@ RECIPE = Recipe(
     model_name="unet, width 12",
     data_name="scenes",
     data=data,
-    model=lambda splits: UNet(1, NUM_CLASSES, depth=3, width=12, padding="same", batch_norm=True).to(memory_format=torch.channels_last),
+    model=lambda splits: UNet(1, NUM_CLASSES, depth=3, width=12, padding="same", batch_norm=True),
     loss=loss,
     evaluate=evaluate,
     score="miou",
@@ -59,5 +59,6 @@ RECIPE = Recipe(
     lr=4e-3,
     optimiser=lambda model, lr: AdamW(decay_groups(model, 0.05), lr),
     schedule=lambda steps: warmup_cosine(steps // 10, steps),
+    channels_last=True,
     held_batch_size=50,
 )
