@@ -2,7 +2,7 @@
 """Sets Viva up beside this file and starts it: ``python3 run.py``. Tests: ``python3 run.py test``.
 
 Needs nothing but Python 3.11 or newer. The environment goes to ``.venv``; later starts find it and begin at once.
-PyTorch is installed when a command first needs it (``train``, ``model``, ``test``). ``python3 run.py prepare [EXTRA]`` only
+PyTorch is installed when a command first needs it (``train``, ``model``, ``datasets``, ``test``). ``python3 run.py prepare [EXTRA]`` only
 installs.
 """
 
@@ -19,7 +19,7 @@ ROOT = Path(__file__).resolve().parent
 VENV = ROOT / ".venv"
 BIN = VENV / ("Scripts" if os.name == "nt" else "bin")
 PYTHON = BIN / ("python.exe" if os.name == "nt" else "python")
-WORKSHOP = {"model", "train"}  # commands that need PyTorch
+WORKSHOP = {"datasets", "model", "train"}  # commands that need PyTorch
 KOREAN = (os.environ.get("VIVA_LANG") or os.environ.get("LC_ALL") or os.environ.get("LANG") or "").lower().startswith("ko")
 
 
