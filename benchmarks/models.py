@@ -35,7 +35,7 @@ import torch
 from torch import Tensor, nn
 
 from viva.models import catalogue
-from viva.models.checkpoint import load_checkpoint
+from viva.models.checkpoint import Layout, load_checkpoint
 from viva.models.fast import fast, has_bfloat16
 from viva.models.summary import mult_adds
 
@@ -47,7 +47,7 @@ class Case:
     """One model and its peer: how to build both, what they are fed and how one number comes out for the backward pass."""
 
     name: str
-    layout: str | None
+    layout: str | Callable[[], Layout]  # what the peer calls its weights
     peer_name: str
     peer: Callable[[], nn.Module]
     inputs: Callable[[int], tuple[Tensor, ...]]
@@ -90,6 +90,12 @@ def _plain_unet() -> nn.Module:
     return Drawn()
 
 
+def _plain_names() -> Layout:
+    from test_models_unet import DRAWN
+
+    return DRAWN
+
+
 CASES = (
     Case("resnet50", "torchvision", "torchvision resnet50", lambda: _torchvision("resnet50"), image(3, 224), 8, 4),
     Case("mobilenet_v1", "timm", "timm mobilenetv1_100", lambda: _timm("mobilenetv1_100"), image(3, 224), 8, 4),
@@ -103,7 +109,7 @@ CASES = (
         "gpt2", "transformers", "transformers GPT2LMHeadModel", lambda: _transformers("GPT2Config", "GPT2LMHeadModel"),
         tokens(50257, 256), 4, 1, lambda out: getattr(out, "logits", out), lambda out: out.logits,
     ),
-    Case("unet", None, "the paper's figure in plain torch.nn", _plain_unet, image(1, 572), 1, 1),
+    Case("unet", _plain_names, "the paper's figure in plain torch.nn", _plain_unet, image(1, 572), 1, 1),
 )  # fmt: skip
 PEAKS = {"H200": 989e12, "H100": 989e12, "A100": 312e12, "L4": 121e12, "4090": 165e12}
 
@@ -153,11 +159,7 @@ def pair(case: Case, device: str) -> tuple[nn.Module, nn.Module]:
         if not parameter.any():  # torchvision's ViT starts its head at 0, and everything would come out as 0
             nn.init.normal_(parameter, std=0.02)
     ours = catalogue.build(case.name)
-    if case.layout is None:
-        for mine, theirs in zip(ours.state_dict().values(), peer.state_dict().values(), strict=True):
-            mine.copy_(theirs)
-    else:
-        load_checkpoint(ours, peer.state_dict(), layout=case.layout)
+    load_checkpoint(ours, peer.state_dict(), layout=case.layout() if callable(case.layout) else case.layout)
     return peer.eval(), ours.to(device).eval()
 
 

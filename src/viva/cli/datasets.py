@@ -67,7 +67,7 @@ def path(name: str) -> None:
     place = _place(source)
     if place is None:
         click.echo(
-            say("{name}이(가) 이 컴퓨터에 없습니다. viva datasets fetch {name}을 실행하세요.", "{name} is not on this machine; run viva datasets fetch {name}.", name=source.name),
+            say("이 컴퓨터에 없습니다: {name}. 받으려면 viva datasets fetch {name}", "{name} is not on this machine; run viva datasets fetch {name}.", name=source.name),
             err=True,
         )
         sys.exit(1)
@@ -88,7 +88,7 @@ def _source(name: str) -> Source:
     sources = _sources()
     if name not in sources:
         raise click.BadParameter(
-            say("{name}이라는 데이터셋은 없습니다. 있는 것: {all}", "there is no data set {name}; there are {all}", name=name, all=", ".join(sources))
+            say("이름이 '{name}'인 데이터셋은 없습니다. 있는 것: {all}", "there is no data set '{name}'; there are {all}", name=name[:80], all=", ".join(sources))
         )
     return sources[name]
 

@@ -13,7 +13,11 @@ from typing import Any
 import click
 
 from viva import __version__
-from viva.cli.say import say
+from viva.cli.korean import speak_korean
+from viva.cli.say import LANGUAGE, say
+
+if LANGUAGE == "ko":
+    speak_korean()  # before the first command is made: help texts are fixed then
 
 # Command → module that defines it, and its line in the help; a module is imported when its command is called.
 COMMANDS: dict[str, tuple[str, str]] = {
@@ -35,6 +39,22 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "restore": ("data", say("백업으로 되돌리기", "Go back to a backup")),
     "check": ("data", say("저장된 데이터 검사", "Check the stored data")),
 }
+
+
+# The workshop's rooms, whose errors are sentences in English; what a Korean reader is told before the details.
+ROOMS = ("viva.nn.", "viva.optim.", "viva.data.", "viva.models.", "viva.train.")
+SUMMARIES: dict[str, str] = (
+    {
+        "DownloadError": "파일을 내려받지 못했습니다. 네트워크를 확인하거나, 파일이 있는 폴더를 VIVA_DATA_DIR에 적어 주세요.",
+        "ChecksumError": "파일의 내용이 공개된 것과 다릅니다. 그 파일을 지우고 다시 받아 주세요.",
+        "MissingData": "데이터를 찾지 못했습니다.",
+        "LockError": "다른 프로세스가 같은 파일을 받고 있습니다. 끝난 뒤에 다시 해 주세요.",
+        "DamagedCheckpoint": "온전한 체크포인트가 없습니다. 다른 폴더에서 다시 시작해 주세요.",
+        "CheckpointError": "체크포인트를 쓸 수 없습니다.",
+    }
+    if LANGUAGE == "ko"
+    else {}
+)
 
 
 class _Lazy(click.Group):
@@ -92,13 +112,12 @@ def main(arguments: list[str] | None = None) -> Any:
 
 def _sentence(error: Exception) -> str | None:
     """The sentence of an error that is the person's to solve; None for one that is ours."""
-    from viva.cli.say import LANGUAGE
-
     getter = getattr(error, "sentence", None) or getattr(error, "get", None)
     if callable(getter) and type(error).__module__.startswith("viva."):
         return str(getter(LANGUAGE))
-    if type(error).__module__.startswith("viva."):
-        return str(error)
+    if type(error).__module__.startswith("viva.") or _said_by_the_workshop(error):
+        summary = SUMMARIES.get(type(error).__name__)
+        return f"{summary} {error}" if summary else str(error)
     if isinstance(error, OSError):
         known = {
             errno.ENOENT: say("그런 파일이 없습니다", "there is no such file"),
@@ -106,5 +125,17 @@ def _sentence(error: Exception) -> str | None:
             errno.EACCES: say("읽거나 쓸 권한이 없습니다", "may not be read or written"),
             errno.ENOSPC: say("디스크가 가득 찼습니다", "the disk is full"),
         }
-        return f"{error.filename}: {known.get(error.errno or 0, error.strerror)}" if error.filename else str(error)
+        reason = known.get(error.errno or 0, error.strerror or str(error))
+        return f"{error.filename}: {reason}" if error.filename else reason
     return None
+
+
+def _said_by_the_workshop(error: Exception) -> bool:
+    """Whether the workshop itself raised this: its ValueErrors are sentences for a person, those of other packages are not."""
+    if not isinstance(error, ValueError | TypeError | FloatingPointError):
+        return False
+    raised = error.__traceback__
+    while raised is not None and raised.tb_next is not None:
+        raised = raised.tb_next
+    where = raised.tb_frame.f_globals.get("__name__", "") if raised is not None else ""
+    return type(error) in (ValueError, TypeError, FloatingPointError) and where.startswith(ROOMS)

@@ -10,6 +10,7 @@ import importlib.util
 from typing import TYPE_CHECKING, Any
 
 import click
+from rich.cells import cell_len
 from rich.console import Console
 from rich.table import Table
 
@@ -48,18 +49,35 @@ def size(number: int) -> str:
     return f"{value:.{0 if unit == 'B' else max(0, 3 - len(str(int(value))))}f} {unit}"
 
 
-def _show(table: Table) -> None:
-    """At the terminal's width; whole where the output goes to a file or a pipe."""
+def _show(table: Table, *expendable: str) -> None:
+    """At the terminal's width, without ``expendable`` columns that do not fit; whole where the output goes to a file or a pipe."""
     console = Console(highlight=False)
     if not console.is_terminal:
         console = Console(highlight=False, width=240)
+    left_out: list[str] = []
+    while len(left_out) < len(expendable) and _least_width(table) > console.width:
+        left_out.append(expendable[len(left_out)])
+        table.columns = [column for column in table.columns if column.header != left_out[-1]]
     console.print(table)
+    if left_out:
+        console.print(say("(화면이 좁아 뺀 열: {columns})", "(left out on this narrow terminal: {columns})", columns=", ".join(left_out)), style="dim")
 
 
-def _table(*headings: tuple[str, bool]) -> Table:
+def _least_width(table: Table) -> int:
+    """Cells that the table needs to break no number and no name."""
+    widths = [
+        max(cell_len(str(text)) for text in (column.header, *column.cells)) if column.no_wrap else column.min_width or 0
+        for column in table.columns
+    ]
+    return sum(widths) + 2 * len(widths)
+
+
+def _table(*headings: tuple[str, bool], whole: tuple[str, ...] = ()) -> Table:
+    """Numbers and the columns ``whole`` are never broken; other texts are, into lines of 16 letters at least."""
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
     for heading, number in headings:
-        table.add_column(heading, justify="right" if number else "left", no_wrap=number, overflow="fold")
+        unbroken = number or heading in whole
+        table.add_column(heading, justify="right" if number else "left", no_wrap=unbroken, overflow="fold", min_width=None if unbroken else 16)
     return table
 
 
@@ -79,6 +97,7 @@ def models_command(as_json: bool) -> None:
         (say("최대 상대 오차", "max rel. error"), True),
         (say("기준 구현", "reference"), False),
         (say("논문", "paper"), False),
+        whole=(say("이름", "name"),),
     )
     for record in found:
         error = record["max_rel_error"]
@@ -90,7 +109,7 @@ def models_command(as_json: bool) -> None:
             record["reference"] or "–",
             record["paper"],
         )
-    _show(table)
+    _show(table, say("논문", "paper"), say("기준 구현", "reference"), say("최대 상대 오차", "max rel. error"), say("곱셈-덧셈", "mult-adds"))
     click.echo(
         say(
             "\n모델 {n}개. 오차는 같은 가중치로 잰 출력과 모든 파라미터 기울기의 상대 오차 중 가장 큰 값(float32)입니다.\n다시 재기: {command}\n자세히: viva model 이름",
@@ -119,8 +138,8 @@ def model_command(name: str, shapes: tuple[str, ...], depth: int, as_json: bool)
     try:
         entry = catalogue.entry(name)
     except catalogue.UnknownModel as unknown:
-        hint = say(" 혹시 {near}?", " Did you mean {near}?", near=", ".join(unknown.near)) if unknown.near else say(" 목록: viva models", " For the list: viva models")
-        raise click.ClickException(say("'{name}'라는 모델이 없습니다.", "There is no model '{name}'.", name=name[:80]) + hint) from None
+        hint = say(" 혹시 이것인가요: {near}", " Did you mean {near}?", near=", ".join(unknown.near)) if unknown.near else say(" 목록: viva models", " For the list: viva models")
+        raise click.ClickException(say("이름이 '{name}'인 모델이 없습니다.", "There is no model '{name}'.", name=name[:80]) + hint) from None
     with torch.device("meta"):
         model = entry.build()
         inputs = tuple(value.to("meta") if isinstance(value, torch.Tensor) else value for value in entry.example()) if entry.example else ()
@@ -149,14 +168,14 @@ def _shape(text: str) -> tuple[int, ...]:
     sides = text.lower().replace("×", "x").split("x")
     if not all(side.isascii() and side.isdigit() and len(side) <= 12 and int(side) > 0 for side in sides):
         raise click.BadParameter(
-            say("'{text}'는 모양이 아닙니다. 3x224x224처럼 양의 정수를 x로 이어 주세요.", "'{text}' is not a shape. Join positive integers with x, as in 3x224x224.", text=text[:40]),
+            say("모양이 아닙니다: '{text}'. 3x224x224처럼 양의 정수를 x로 이어 주세요.", "'{text}' is not a shape. Join positive integers with x, as in 3x224x224.", text=text[:40]),
             param_hint="--input",
         )
     total = 1
     for side in sides:
         total *= int(side)
     if total > LARGEST_INPUT:
-        raise click.BadParameter(say("{text}: 너무 큽니다.", "{text}: is too large.", text=text[:40]), param_hint="--input")
+        raise click.BadParameter(say("{text}: 너무 큽니다. 수가 {most:,}개까지인 모양을 주세요.", "{text}: is too large; give a shape of {most:,} numbers at most.", text=text[:40], most=LARGEST_INPUT), param_hint="--input")
     return tuple(int(side) for side in sides)
 
 
@@ -173,7 +192,20 @@ def _reshaped(name: str, inputs: tuple[Any, ...], wanted: list[tuple[int, ...]])
     changed = list(inputs)
     for place, index in enumerate(shaped):
         if len(wanted) > 1 or inputs[index].shape == first:
-            changed[index] = inputs[index].new_zeros((1, *wanted[place if len(wanted) > 1 else 0]))
+            shape = wanted[place if len(wanted) > 1 else 0]
+            if len(shape) != len(inputs[index].shape) - 1:
+                raise click.ClickException(
+                    say(
+                        "{name}에 맞지 않는 입력입니다. 견본 하나는 {own}처럼 {n}차원인데 {m}차원({given})을 주셨습니다.",
+                        "{name} does not take this input: a sample of it has {n} dimensions, as {own}, and {given} has {m}.",
+                        name=name,
+                        own="x".join(map(str, inputs[index].shape[1:])),
+                        n=len(inputs[index].shape) - 1,
+                        given="x".join(map(str, shape)),
+                        m=len(shape),
+                    )
+                )
+            changed[index] = inputs[index].new_zeros((1, *shape))
     return tuple(changed)
 
 
@@ -222,6 +254,7 @@ def _print_model(entry: Published, found: Summary, taken: list[list[int]], depth
         (say("출력", "output"), False),
         (say("파라미터", "parameters"), True),
         (say("곱셈-덧셈", "mult-adds"), True),
+        whole=(say("층", "layer"), say("출력", "output")),
     )
     for level, label, times, layer in found.rows(depth):
         table.add_row(
@@ -235,7 +268,7 @@ def _print_model(entry: Published, found: Summary, taken: list[list[int]], depth
     own = root.mult_adds - sum(layer.mult_adds for layer in root.below)
     if own:
         table.add_row(say("(층 밖에서)", "(outside its layers)"), root.kind, "" if root.output is None else _sides(list(root.output)), "", amount(own))
-    _show(table)
+    _show(table, say("종류", "type"), say("출력", "output"))
     click.echo("")
     lines = [(say("파라미터", "parameters"), f"{found.parameters:,}" + _in_paper(entry.paper_parameters))]
     if found.mult_adds is not None:

@@ -43,20 +43,23 @@ SENTENCES = {
 
 # Why a run cannot be, by `RecipeError.kind`.
 PROBLEMS = {
-    "unknown": say("'{name}'라는 레시피가 없습니다. 있는 것: {near}", "there is no recipe '{name}'; there are {near}"),
-    "device": say("--device가 '{device}'입니다. cpu나 cuda를 주세요", "device is '{device}'; it is cpu or cuda"),
+    "unknown": say("이름이 '{name}'인 레시피가 없습니다. 있는 것: {near}", "there is no recipe '{name}'; there are {near}"),
+    "device": say("--device 값이 '{device}'입니다. cpu나 cuda를 주세요", "device is '{device}'; it is cpu or cuda"),
     "no-cuda": say("torch {version}에서 CUDA 장치가 보이지 않습니다. --device cpu를 쓰세요", "torch {version} sees no CUDA device here; use --device cpu"),
-    "small": say("--{name}이 {value}입니다. 1 이상이어야 합니다", "{name} is {value}; it has to be at least 1"),
+    "small": say("--{name} 값이 {value}입니다. 1 이상이어야 합니다", "{name} is {value}; it has to be at least 1"),
     "override": say("기록은 레시피 그대로일 때만 남깁니다. {names} 없이 부르세요", "a record is of the recipe as it stands; leave out {names}"),
     "taken": say(
         "{folder}에 이미 학습이 있습니다. --resume으로 이어 가거나 --out으로 다른 폴더를 주세요",
         "{folder} holds a run: go on with --resume, or name another folder with --out",
     ),
     "other-settings": say(
-        "{folder}의 학습은 {key} {before}로 시작했는데 {now}로 이어 가라고 합니다. 같은 값을 주거나 다른 --out을 주세요",
+        "{folder}의 학습은 {key} 값이 {before}일 때 시작했는데 지금은 {now}입니다. 같은 값을 주거나 다른 --out을 주세요",
         "the run in {folder} began with {key} {before} and is asked to go on with {now}: give the same, or another --out",
     ),
-    "below": say("{score}이 {value:.4f}로 목표 {target}에 못 미쳐 기록하지 않습니다", "{score} is {value:.4f} and the target {target}: not recorded"),
+    "range": say("--{name} 값이 {value}입니다. 맞는 범위: {wanted}", "{name} is {value}; expected {wanted}"),
+    "unwritable": say("{folder}에 쓸 수 없습니다({reason}). --out으로 다른 폴더를 주세요", "{folder} cannot be written ({reason}): name another folder with --out"),
+    "config": say("{path}: 학습 설정 파일이 아닙니다({reason}). 다른 --out으로 다시 시작하세요", "{path} is no run's settings ({reason}): start again with another --out"),
+    "below": say("점수({score} {value:.4f})가 목표 {target}에 못 미쳐 기록하지 않습니다", "{score} is {value:.4f} and the target {target}: not recorded"),
 }  # fmt: skip
 
 

@@ -1,7 +1,8 @@
 """Augmentation: other images that mean the same, drawn anew for every image of a batch, on whatever device it is.
 
 A network that should not care whether a cell lies left or right can be built so, or shown both. Augmentation shows both:
-the training set grows by every change that keeps the label (a flipped cat is a cat; a flipped 2 is no 2, so choose).
+the training set grows by every change that keeps the label (a flipped cat is a cat; a flipped 2 is no 2, so choose). It is
+a regulariser: what the network is shown in many forms it cannot learn by heart.
 
 Each change comes twice: as a function of its parameters (`flip`, `crop`, `rotate`, ...: exact, and what the tests
 compare), and as a class that draws them, one value for each image (`RandomFlip`, `RandomCrop`, `RandomRotation`, ...).
@@ -29,6 +30,8 @@ from torch import Tensor
 
 
 class Augmentation(Protocol):
+    """Images (N, C, H, W) → images (N, C, h, w), changed by chance from ``generator``."""
+
     def __call__(self, images: Tensor, generator: torch.Generator | None = None) -> Tensor: ...
 
 
@@ -45,6 +48,13 @@ def flip(images: Tensor, which: Tensor | None = None) -> Tensor:
 def pad(images: Tensor, width: int, mode: str = "constant", value: float = 0.0) -> Tensor:
     """``width`` pixels more on every side: (N, C, H + 2·width, W + 2·width). Modes as of ``torch.nn.functional.pad``."""
     _check(images)
+    if width < 0:
+        raise ValueError(f"a border has a width of 0 or more; this is {width}.")
+    if mode not in ("constant", "reflect", "replicate", "circular"):
+        raise ValueError(f"pad has no mode {mode!r}; there are constant, reflect, replicate and circular.")
+    largest = min(images.shape[2:]) - (mode == "reflect")
+    if mode in ("reflect", "circular") and width > largest:
+        raise ValueError(f"images of {images.shape[2]}×{images.shape[3]} can be padded by {largest} at most with {mode!r}; this is {width}.")
     if mode != "constant":
         return F.pad(images, (width,) * 4, mode=mode)
     return F.pad(images, (width,) * 4, value=value)
@@ -55,6 +65,8 @@ def crop(images: Tensor, top: Tensor, left: Tensor, size: tuple[int, int]) -> Te
     _check(images)
     count, channels, height, width = images.shape
     h, w = size
+    if min(h, w) < 1:
+        raise ValueError(f"a window has at least 1×1 pixels; this is {h}×{w}.")
     if h > height or w > width:
         raise ValueError(f"a window of {h}×{w} does not fit into images of {height}×{width}; pad them or crop less.")
     rows = top[:, None] + torch.arange(h, device=images.device)  # (N, h)
@@ -123,6 +135,7 @@ def hue(images: Tensor, shift: Tensor | float) -> Tensor:
 
 def grey(images: Tensor) -> Tensor:
     """Luma after ITU-R BT.601, 0.2989 R + 0.587 G + 0.114 B: (N, 1, H, W). One channel is its own grey."""
+    _check(images)
     if images.shape[1] == 1:
         return images
     if images.shape[1] != 3:
@@ -188,6 +201,8 @@ class RandomCrop:
 
     def __init__(self, size: int | tuple[int, int], padding: int = 0, mode: str = "constant", value: float = 0.0) -> None:
         self.size = (size, size) if isinstance(size, int) else size
+        if min(*self.size, padding + 1) < 1:
+            raise ValueError(f"a window has at least 1×1 pixels and padding is not negative; given were {size} and {padding}.")
         self.padding, self.mode, self.value = padding, mode, value
 
     def __call__(self, images: Tensor, generator: torch.Generator | None = None) -> Tensor:
@@ -204,6 +219,8 @@ class RandomRotation:
     """Each image turned by an angle drawn evenly from −``degrees`` to ``degrees``."""
 
     def __init__(self, degrees: float, mode: str = "bilinear") -> None:
+        if not math.isfinite(degrees) or mode not in ("bilinear", "nearest", "bicubic"):
+            raise ValueError(f"a rotation needs a finite angle and bilinear, nearest or bicubic; given were {degrees} and {mode!r}.")
         self.degrees, self.mode = degrees, mode
 
     def __call__(self, images: Tensor, generator: torch.Generator | None = None) -> Tensor:
@@ -252,13 +269,13 @@ class Cutout:
 
 
 class Mixup:
-    """Images and labels mixed in pairs: λ x + (1 − λ) x', λ y + (1 − λ) y' (Zhang et al. 2018, equation 1).
+    """Images and labels mixed in pairs: λ x + (1 − λ) x', λ y + (1 − λ) y' (Zhang et al. 2018).
 
     λ comes from Beta(α, α), one for the batch as in the authors' code; partners are a random permutation of the batch.
     """
 
     def __init__(self, num_classes: int, alpha: float = 0.2) -> None:
-        if alpha <= 0:
+        if not alpha > 0:
             raise ValueError(f"alpha is above 0; this is {alpha}.")
         self.num_classes, self.alpha = num_classes, alpha
 
@@ -281,6 +298,8 @@ class Mixup:
 
 
 def _check(images: Tensor, floating: bool = False) -> None:
+    if not isinstance(images, Tensor):
+        raise TypeError(f"images are a tensor; this is a {type(images).__name__}. Convert it with torch.as_tensor(images).")
     if images.dim() != 4:
         raise ValueError(f"images are (N, C, H, W); these are {tuple(images.shape)}. One image is images[None].")
     if floating and not images.is_floating_point():

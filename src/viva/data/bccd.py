@@ -1,12 +1,13 @@
 """BCCD: 364 photographs of blood under the microscope, with a box around each cell and platelet; small and real.
 
 Shapes: an image is uint8 (3, 480, 640), RGB. Its boxes are float32 (M, 4): x1, y1, x2, y2 in pixels, the edges of the
-box, so that 0 ≤ x1 < x2 ≤ 640 and width is x2 − x1; labels are int64 (M,), an index into `CLASSES`. There are 4,155 red
-cells, 372 white cells and 361 platelets: detection with a class that outnumbers the others eleven times.
+box, so that 0 ≤ x1 < x2 ≤ 640 and width is x2 − x1; labels are int64 (M,), indices into `CLASSES`. There are 4,153 red
+cells, 372 white cells and 361 platelets: detection where one class outnumbers each of the others eleven to one.
 
 The annotations are VOC XML (Everingham et al. 2010, The PASCAL Visual Object Classes Challenge), which counts pixels
 from 1 and includes the last one. The box of pixels 1..640 has the edges 0 and 640, so x1 and y1 lose one and x2 and y2
-stay. Two boxes have no area (one in image 338, one in 343); they are left out, as their log-width would be −∞.
+stay. Two more boxes of red cells have no area (one in image 338, one in 343); they are left out, as their log-width would
+be −∞.
 
 The published split is by image and read from its own lists: 205 train, 87 val, 72 test. Neighbouring numbers may be
 neighbouring fields of one smear; nothing says which, so no finer grouping can be made.
@@ -99,7 +100,8 @@ SOURCE = Source(
 
 @dataclass(frozen=True)
 class Photograph:
-    """
+    """One image and its boxes.
+
     Args:
         name: such as "BloodImage_00000".
         image: uint8 (3, H, W), RGB.

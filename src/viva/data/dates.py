@@ -3,14 +3,14 @@
     "2026년 3월 5일", "March 5, 2026", "5 Mar 2026", "3/5/26", "26.3.5." -> "2026-03-05"
 
 Ids by `sequences`: source (S,) characters and <eos>; target (12,): <bos>, ten characters, <eos>. What it asks
-of a model: to copy (digits), to look up (March, 삼월 → 03), to add (26 → 2026, 5 → 05) and to reorder (day and
-month first). A model that is right on every character of every test date has learnt the formats, not the
+of a model: to copy (digits), to look up (March, 삼월 → 03), to fill in (26 → 2026, 5 → 05) and to reorder (day
+and month first). A model that is right on every character of every test date has learnt the formats, not the
 dates: a calendar day belongs to one split by its hash alone, in whichever format it is written.
 
-Every format says one thing: where a date is written with numbers only, full stops mean
-year.month.day (Korean) and slashes month/day/year (American), or year/month/day where four figures come first. Two figures for a year mean 2000 to
-2068 as 00 to 68 and 1969 to 1999 as 69 to 99 (POSIX ``%y``), so formats of that kind are used only for years
-from 1969 to 2068.
+No date can be read in two ways: where it is written with numbers only, full stops mean year.month.day (Korean)
+and slashes month/day/year (American), or year/month/day where four figures come first. Two figures of a year
+mean 2000 to 2068 for 00 to 68, and 1969 to 1999 for 69 to 99 (POSIX ``%y``); formats of that kind are used for
+those years only.
 """
 
 from __future__ import annotations
@@ -104,7 +104,7 @@ VOCABULARY = Vocabulary(
 
 @cache
 def days_of(split: Split) -> tuple[date, ...]:
-    """The days from 1950 to 2068 that belong to ``split``: about 80, 10 and 10 % of 43,464, everywhere the same."""
+    """The days from 1950 to 2068 that belong to ``split``: about 80, 10 and 10 % of 43,465, everywhere the same."""
     if split not in SPLITS:
         raise ValueError(f"split {split!r}: expected {', '.join(SPLITS)}")
     every = (FIRST + timedelta(days=count) for count in range((LAST - FIRST).days + 1))

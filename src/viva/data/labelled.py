@@ -16,7 +16,8 @@ from torch import Tensor
 
 @dataclass(frozen=True)
 class LabelledImages:
-    """
+    """Images and their labels; ValueError unless they are as said here.
+
     Args:
         images: uint8 (N, 1, H, W), from 0 (paper) to ``white`` (ink).
         labels: int64 (N,).
@@ -53,4 +54,5 @@ class LabelledImages:
         return LabelledImages(self.images[chosen], self.labels[chosen], self.white)
 
     def to(self, device: torch.device | str) -> LabelledImages:
+        """The same on ``device``."""
         return LabelledImages(self.images.to(device), self.labels.to(device), self.white)

@@ -61,7 +61,8 @@ SOURCE = Source(
 
 @dataclass(frozen=True)
 class Reviews:
-    """
+    """Texts and what their writers thought of the film.
+
     Args:
         ids: as in the file, one for each review.
         documents: the texts.

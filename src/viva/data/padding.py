@@ -30,6 +30,7 @@ class Batch:
         return self.mask.sum(dim=1)
 
     def to(self, device: torch.device | str) -> Batch:
+        """The same on ``device``."""
         return Batch(self.ids.to(device), self.mask.to(device), self.segments.to(device))
 
 
@@ -49,6 +50,8 @@ def pad(
     ids = torch.full((len(rows), length), padding, dtype=torch.int64)
     kinds = torch.zeros(len(rows), length, dtype=torch.int64)
     for index, row in enumerate(rows):
+        if strange := [item for item in row if not hasattr(item, "__index__")]:
+            raise TypeError(f"{strange[0]!r} was given as a token id; expected an integer")
         ids[index, : len(row)] = torch.as_tensor(row, dtype=torch.int64)
         if segments is not None:
             kinds[index, : len(row)] = torch.as_tensor(segments[index], dtype=torch.int64)

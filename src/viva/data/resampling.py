@@ -16,7 +16,8 @@ of two items is an item. imbalanced-learn's ``RandomOverSampler`` and ``RandomUn
 
 Split first, then resample the training part only: a copy of a training item in the test is a leak, and a test must keep
 the frequencies of the world. All of these change the prior that the network learns, so its probabilities are no longer
-calibrated: divide by the drawing weight, or move the threshold, before reading them.
+calibrated: divide each class's by the weight it was drawn with and let them sum to 1 again, or move the threshold. (Moving
+the threshold of a network trained on the data as they are often does as well, and keeps its calibration.)
 
 Every function takes an explicit `torch.Generator`; indices are int64 on the CPU.
 """
@@ -37,6 +38,8 @@ def class_counts(labels: Tensor, num_classes: int | None = None) -> Tensor:
     Raises:
         TypeError, ValueError: labels are not integers (N,) of 0..K − 1.
     """
+    if not isinstance(labels, Tensor):
+        raise TypeError(f"labels are a tensor; this is a {type(labels).__name__}. Convert it with torch.as_tensor(labels).")
     if labels.is_floating_point() or labels.is_complex() or labels.dtype == torch.bool:
         raise TypeError(f"labels are integers; these are {labels.dtype}.")
     if labels.dim() != 1 or len(labels) == 0:
@@ -55,7 +58,7 @@ def class_weights(
     """A weight for each class, float32 (K,): what ``cross_entropy(weight=...)`` takes.
 
     "balanced": N / (K · n), so that the weights of all items add up to N (K counts the classes that occur).
-    "effective": (1 − β) / (1 − βⁿ), by the effective number of items (Cui et al. 2019, equation 2), scaled likewise; it
+    "effective": (1 − β) / (1 − βⁿ), by the effective number of items (Cui et al. 2019), scaled likewise; it
     goes from no weighting (β = 0) to "balanced" (β → 1). A class that does not occur weighs 0.
     """
     counts = class_counts(labels, num_classes).double()
@@ -110,7 +113,8 @@ class WeightedSampler(Sampler[int]):
 
     With replacement, by the inverse of the cumulative sum: u uniform in [0, Σw), the first index whose cumulative weight
     exceeds u. Without, the k items with the smallest Eᵢ / wᵢ, Eᵢ exponential (Efraimidis and Spirakis 2006): the first to
-    ring of alarms with rates w, which is drawing one after the other from what is left. No limit of 2²⁴ weights.
+    ring of alarms with rates w, which is drawing one after the other from what is left. ``torch.multinomial`` stops at 2²⁴
+    weights; this does not.
 
     Args:
         weights: (N,), not negative; they need not add up to 1. 0 is never drawn.

@@ -99,6 +99,7 @@ class Source:
         return sum(file.size or file.about for file in self.files)
 
     def file(self, name: str) -> File:
+        """The file called ``name``, which is one of ``files``."""
         return next(file for file in self.files if file.name == name)
 
     def where(self, name: str) -> Path | None:
@@ -124,7 +125,10 @@ class Source:
         *mirrored, cached = self._places(name)
         for path in mirrored:
             if path.is_file():
-                file.check(path)
+                try:
+                    file.check(path)
+                except ChecksumError as error:
+                    raise ChecksumError(f"{error} Replace it, or unset VIVA_DATA_DIR to download it.") from None
                 return path
         if cached.is_file():
             try:

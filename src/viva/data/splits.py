@@ -11,9 +11,9 @@ origin), and so are the items joined to those: a chain of joins is one *bundle*,
 
 **Where to.** Bundles are put in the order of a keyed hash of their smallest key, BLAKE2b(seed, key). Each in turn goes
 to the part that lacks most of its share. Nothing depends on the order in which items are given: the same items and the
-same seed give the same parts on every machine, in every process, after every shuffle. Where every bundle is one item, each of
-three parts is less than two items from its share overall and less than three in each stratum; larger bundles move that
-by their own size.
+same seed give the same parts on every machine, in every process, after every shuffle. Where every bundle is one item, each
+of three parts is less than two items from its share overall and less than three in each stratum; larger bundles move that by
+their own size.
 
 When items are *added*, `split` may move others, because shares are counted. `assign` never does: it looks at one key
 alone (hash below 0.8 → train), at the price of shares that are right only on average.
@@ -76,6 +76,8 @@ def folds(
     """
     if count < 2:
         raise ValueError(f"cross-validation needs at least 2 folds; {count} were asked for.")
+    if len(keys) < count:
+        raise ValueError(f"{len(keys)} items cannot make {count} folds: every fold validates on at least one.")
     parts = _parts(keys, [1 / count] * count, seed, strata, groups)
     return [(torch.cat(parts[:i] + parts[i + 1 :]).sort().values, parts[i]) for i in range(count)]
 
@@ -124,7 +126,7 @@ def _hash(key: bytes, seed: int) -> bytes:
 
 
 def _check_fractions(fractions: Sequence[float]) -> None:
-    if any(fraction < 0 for fraction in fractions) or abs(sum(fractions) - 1) > 1e-9:
+    if not (all(fraction >= 0 for fraction in fractions) and abs(sum(fractions) - 1) <= 1e-9):  # so that nan fails, too
         raise ValueError(f"the fractions of a split are at least 0 and add up to 1; these are {tuple(fractions)}.")
 
 

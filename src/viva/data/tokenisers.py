@@ -17,6 +17,7 @@ longest text of the batch.
 from __future__ import annotations
 
 import json
+import operator
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -186,6 +187,8 @@ class Tokeniser:
             )
         frame = (2 if second is None else 3) if specials else 0
         if max_length is not None:
+            if not isinstance(max_length, int):
+                raise TypeError(f"max_length is {max_length!r}; expected a whole number")
             room = max_length - frame
             if room < 0:
                 raise ValueError(
@@ -206,11 +209,14 @@ class Tokeniser:
 
     def decode(self, ids: Iterable[int] | torch.Tensor, *, skip_specials: bool = True) -> str:
         """The text of ids (a list or a tensor (T,)). Raises ValueError for an id outside the vocabulary."""
-        numbers = ids.tolist() if isinstance(ids, torch.Tensor) else [int(index) for index in ids]
-        if numbers and isinstance(numbers[0], list):
-            raise ValueError(
-                f"ids of shape {tuple(torch.tensor(numbers).shape)} were given; expected (T,): decode row by row"
-            )
+        if isinstance(ids, torch.Tensor) and ids.dim() != 1:
+            raise ValueError(f"ids of shape {tuple(ids.shape)} were given; expected (T,): decode row by row")
+        if not isinstance(ids, Iterable):
+            raise TypeError(f"a {type(ids).__name__} was given; expected ids, a list of integers or a tensor (T,)")
+        numbers = ids.tolist() if isinstance(ids, torch.Tensor) else list(ids)
+        if strange := [index for index in numbers if not hasattr(index, "__index__")]:
+            raise TypeError(f"{strange[0]!r} was given as a token id; expected an integer")
+        numbers = [operator.index(index) for index in numbers]
         for index in numbers:
             if not 0 <= index < self.vocab_size:
                 raise ValueError(f"token id {index} is outside the vocabulary of {self.vocab_size}")
@@ -229,7 +235,9 @@ class Tokeniser:
         try:
             kept: Any = json.loads(Path(path).read_text(encoding="utf-8"))
             return cls(kept["kind"], Tokenizer.from_str(json.dumps(kept["tokenizer"])), kept["specials"])
-        except (json.JSONDecodeError, UnicodeDecodeError, KeyError, TypeError) as error:
+        except OSError:
+            raise
+        except Exception as error:  # the package raises a bare Exception for a broken model
             raise ValueError(
                 f"{path} is no tokeniser: expected the JSON that Tokeniser.save writes"
             ) from error
@@ -238,6 +246,13 @@ class Tokeniser:
 def _text(text: object) -> str:
     if not isinstance(text, str):
         raise TypeError(f"a {type(text).__name__} was given; expected a text (str)")
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        raise ValueError(
+            f"the text has {text[error.start]!r} at place {error.start}, half of a character and no text: "
+            "decode its bytes with errors='replace'"
+        ) from None
     return text
 
 

@@ -5,8 +5,9 @@
 Three of them. *Dense*: Hinton and Salakhutdinov 2006, "Reducing the Dimensionality of Data with Neural Networks":
 784-1000-500-250-30 and back, logistic units, a linear code. With no non-linearity at all and squared error it finds the
 span of the first principal components (Bourlard and Kamp 1988; Baldi and Hornik 1989), though not the components
-themselves. *Convolutional*: Masci et al. 2011; strided convolutions down, transposed ones up. *Denoising*: Vincent et al. 2008,
-"Extracting and Composing Robust Features": the input is corrupted, the target is not, so copying does not help.
+themselves. *Convolutional*: Masci et al. 2011, who pool; here strided convolutions lead down, transposed ones up.
+*Denoising*: Vincent et al. 2008, "Extracting and Composing Robust Features with Denoising Autoencoders": the input is
+corrupted, the target is not, so that copying does not help, even where the code is as wide as the input.
 
 ``forward`` returns what the last layer says before its logistic (*logits*) where the output is a probability of a pixel
 being white, and the values themselves where it is not; `reconstruct` returns pictures in both cases.
@@ -23,6 +24,7 @@ from torch import Tensor, nn
 
 from viva.models.catalogue import published
 from viva.nn import Conv2d, ConvTranspose2d, Linear, ReLU, Sigmoid, Tanh
+from viva.nn.shapes import expect_floating
 
 ACTIVATIONS: dict[str, type[nn.Module]] = {"sigmoid": Sigmoid, "tanh": Tanh, "relu": ReLU, "linear": nn.Identity}
 Output = Literal["pixels", "values"]
@@ -31,8 +33,8 @@ Output = Literal["pixels", "values"]
 class Autoencoder(nn.Module):
     """An encoder, a decoder, and what the output means.
 
-    output: "pixels" in 0..1 (logits; the loss is their cross-entropy, as in the 2006 paper) or real "values" (squared error).
-    shape: of one sample, which input is checked against.
+    output: "pixels" in 0..1 (logits; the loss is their cross-entropy, as in the 2006 paper) or real "values" (squared
+    error). shape: of one sample; ValueError for input of another.
     """
 
     def __init__(self, encoder: nn.Module, decoder: nn.Module, *, shape: Sequence[int], output: Output = "pixels") -> None:
@@ -44,6 +46,7 @@ class Autoencoder(nn.Module):
 
     def encode(self, x: Tensor) -> Tensor:
         """(B, ...) -> (B, code)."""
+        expect_floating(type(self).__name__, x)
         if tuple(x.shape[1:]) != self.shape:
             raise ValueError(f"got input of shape {tuple(x.shape)}, expected {('batch', *self.shape)}".replace("'", ""))
         return self.encoder(x)
@@ -66,6 +69,13 @@ class Autoencoder(nn.Module):
         In nats for pixels, which must lie in 0..1; in squared units of the data for values.
         """
         y, target = self(x), x if target is None else target
+        if target.shape != x.shape:
+            raise ValueError(f"got a target of shape {tuple(target.shape)} for inputs of shape {tuple(x.shape)}; expected the same")
+        # Only on the CPU: to look at a number, a GPU would have to be waited for.
+        if self.output == "pixels" and target.device.type == "cpu" and target.numel() and not torch.compiler.is_compiling():
+            low, high = target.detach().aminmax()
+            if not (low >= 0 and high <= 1):
+                raise ValueError(f"pixels lie between 0 and 1, got {low.item():g} to {high.item():g}: scale them, or build the model with output='values'")
         error = F.binary_cross_entropy_with_logits if self.output == "pixels" else F.mse_loss
         return error(y, target, reduction="sum") / len(x)
 
@@ -73,7 +83,8 @@ class Autoencoder(nn.Module):
 class DenseAutoencoder(Autoencoder):
     """``sizes`` down to the code and the same sizes back up: (B, sizes[0]) -> (B, sizes[-1]) -> (B, sizes[0]).
 
-    The code and the output are linear; every layer between is followed by ``activation``.
+    The code and the output are linear; every layer between is followed by ``activation``. ValueError for fewer than two
+    sizes, a size below 1 or an unknown activation.
     """
 
     def __init__(self, sizes: Sequence[int], activation: str = "sigmoid", *, output: Output = "pixels", bias: bool = True) -> None:
@@ -127,8 +138,8 @@ class ConvolutionalAutoencoder(Autoencoder):
 class DenoisingAutoencoder(nn.Module):
     """Any autoencoder, trained to undo a corruption: loss(x) is that of saying x, having seen `corrupt(x)`.
 
-    corruption: "mask" sets a share ``amount`` of the numbers to 0, "salt_and_pepper" sets them to 0 or 1 at random
-    (both Vincent et al. 2010, §3.3), "gaussian" adds N(0, amount²). Nothing is corrupted outside `loss` and `corrupt`.
+    corruption: "mask" sets a share ``amount`` of the numbers to 0, "salt_and_pepper" sets them to 0 or 1 at random,
+    "gaussian" adds N(0, amount²) (all three: Vincent et al. 2010). Nothing is corrupted outside `loss` and `corrupt`.
     """
 
     def __init__(self, autoencoder: Autoencoder, corruption: str = "mask", amount: float = 0.25, *, generator: torch.Generator | None = None) -> None:

@@ -1,11 +1,13 @@
 """BERT: a Transformer encoder that reads both ways, trained to fill in words that were hidden from it.
 
 Devlin, Chang, Lee and Toutanova 2019, *BERT: Pre-training of Deep Bidirectional Transformers*, section 3. Without a
-causal mask every token sees the whole text, so "predict the next token" would be trivial; two other tasks take its place:
+causal mask every token sees the whole text, so "predict the next token" would be trivial; two other tasks take its place
+(``viva.data.masking`` makes the inputs and targets of both):
 
     masked language model   15 % of the tokens are chosen; 80 % of those become [MASK], 10 % a random token, 10 % stay.
                             Predict the chosen ones. Random and unchanged ones, because fine-tuning has no [MASK].
     next sentence           does text B follow text A? Read off the [CLS] token; label 0 means it does.
+                            (RoBERTa, Liu et al. 2019, and most after it do without.)
 
     tokens, segments (B, T) -> norm(token + position + segment embedding) (B, T, d_model)
     per layer:  x = norm(x + attention(x)); x = norm(x + contract(gelu(expand(x))))     # post-norm, exact GELU
@@ -36,6 +38,7 @@ from viva.nn import (
     cross_entropy,
     normal_,
 )
+from viva.nn.shapes import expect_tensor
 
 
 @dataclass(frozen=True)
@@ -115,8 +118,11 @@ class Bert(nn.Module):
 
     def forward(self, tokens: Tensor, segments: Tensor | None = None, mask: Tensor | None = None) -> BertOutput:
         config = self.config
+        expect_tensor("the model", tokens)
         if tokens.dim() != 2:
             raise ValueError(f"the tokens have shape {tuple(tokens.shape)}; expected (batch, time)")
+        if not tokens.shape[1]:
+            raise ValueError(f"the tokens have shape {tuple(tokens.shape)}; the pooler reads the first token, so there has to be one")
         if tokens.shape[1] > config.max_length:
             raise ValueError(
                 f"the text is {tokens.shape[1]} tokens long, but the model has positions for {config.max_length}; "
@@ -141,7 +147,7 @@ class Bert(nn.Module):
 
 @torch.no_grad()
 def reset_parameters(model: nn.Module) -> None:
-    """Every matrix from N(0, 0.02), biases 0, norms 1 and 0."""
+    """Every matrix from N(0, 0.02²) (the authors cut it off at two deviations), biases 0, norms 1 and 0."""
     for name, parameter in model.named_parameters():
         if name.endswith("bias"):
             nn.init.zeros_(parameter)
@@ -172,7 +178,7 @@ def _layout(*heads: tuple[str, str], tied: dict[str, str]) -> Layout:
 
 
 class BertForPretraining(nn.Module):
-    """BERT with its two heads: ``forward(tokens, segments=None, mask=None) -> PretrainingOutput``."""
+    """BERT with its two heads: ``forward(tokens (B, T), segments=None, mask=None) -> PretrainingOutput``, as `Bert`."""
 
     layouts: ClassVar[dict[str, Layout]] = {
         "transformers": _layout(
@@ -216,7 +222,7 @@ class BertForPretraining(nn.Module):
 
 
 class BertForClassification(nn.Module):
-    """BERT with a linear layer on the pooled state: ``forward(...) -> ClassificationOutput``."""
+    """BERT with a linear layer on the pooled state: ``forward(tokens (B, T), ...) -> ClassificationOutput``, as `Bert`."""
 
     layouts: ClassVar[dict[str, Layout]] = {"transformers": _layout(("classifier", "classifier"), tied={})}
 

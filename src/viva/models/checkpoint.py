@@ -37,8 +37,12 @@ def load_checkpoint(model: nn.Module, source: Mapping[str, Tensor] | str | os.Pa
     layout: whose names it uses: a `Layout`, or one's name in ``model.layouts``; None for Viva's own.
     Raises CheckpointError, with the model as it was, where a name is missing or unexpected or a shape differs.
     """
+    if not isinstance(source, Mapping | str | os.PathLike):
+        raise TypeError(f"the source is of type {type(source).__name__}; expected a state dict or the path of a file or folder")
     where = "the state dict" if isinstance(source, Mapping) else str(source)
     state = source if isinstance(source, Mapping) else read_checkpoint(source)
+    if strange := [str(name) for name, tensor in state.items() if not (isinstance(name, str) and isinstance(tensor, Tensor))]:
+        raise CheckpointError(f"{where}: {len(strange)} entries are not tensors with a name: {some(strange)}")
     try:
         given = dict(state) if layout is None else layout_of(model, layout).to_ours(state)
     except CheckpointError as error:
@@ -64,7 +68,7 @@ def load_checkpoint(model: nn.Module, source: Mapping[str, Tensor] | str | os.Pa
 
 
 def save_checkpoint(model: nn.Module, path: str | os.PathLike[str], layout: Layout | str | None = None) -> None:
-    """Writes the weights to ``path`` (``.safetensors``, or ``.pt``/``.pth``/``.bin``), under another library's names if a layout is given.
+    """Writes the weights to ``path`` (``.safetensors``, or ``.pt``/``.pth``/``.bin``), in a layout's names if one is given.
 
     The file is whole or not there: it is written beside its place and then moved. Of tensors with two names a
     ``.safetensors`` file keeps the first, as the format wants it; `load_checkpoint` and other readers tie them again.
@@ -75,7 +79,12 @@ def save_checkpoint(model: nn.Module, path: str | os.PathLike[str], layout: Layo
     state = {name: tensor.detach() for name, tensor in model.state_dict().items()}
     if layout is not None:
         state = layout_of(model, layout).to_theirs(state)
-    handle, beside = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+    if path.is_dir():
+        raise CheckpointError(f"{path}: is a folder; give the name of a file in it")
+    try:
+        handle, beside = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+    except OSError as error:
+        raise CheckpointError(f"{path}: cannot be written ({error.strerror}); choose a folder that exists and may be written to") from None
     os.close(handle)
     try:
         if path.suffix == ".safetensors":
@@ -86,6 +95,10 @@ def save_checkpoint(model: nn.Module, path: str | os.PathLike[str], layout: Layo
             os.fsync(written.fileno())
         os.chmod(beside, 0o666 & ~_umask())
         os.replace(beside, path)
+    except SafetensorError as error:  # how the package says that the disk is full
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(beside)
+        raise CheckpointError(f"{path}: could not be written ({error}); nothing was left there, so free some space and try again") from error
     except BaseException:
         with contextlib.suppress(FileNotFoundError):
             os.unlink(beside)

@@ -1,8 +1,9 @@
-"""Convolutional network of the size of LeNet-5: LeCun, Bottou, Bengio and Haffner 1998, "Gradient-based learning applied to
+"""The convolutional network, of LeNet-5's size: LeCun, Bottou, Bengio and Haffner 1998, "Gradient-based learning applied to
 document recognition", Section II-B and Figure 2.
 
-Two ideas beside the perceptron: a unit sees a small window only (*local receptive field*), and all windows use the same weights
-(*weight sharing*), so that a shifted digit gives a shifted feature map; pooling then forgets the exact place.
+A fully connected layer would have to learn a stroke anew at every place. Two ideas spare it that: a unit sees a small window
+only (*local receptive field*), and all windows use the same weights (*weight sharing*), so that a shifted digit gives a
+shifted feature map; pooling then forgets the exact place.
 
     (N, 1, 32, 32) ─C1 5×5→ (N, 6, 28, 28) ─S2 pool→ (N, 6, 14, 14) ─C3 5×5→ (N, 16, 10, 10) ─S4 pool→ (N, 16, 5, 5)
                    ─C5→ (N, 120) ─F6→ (N, 84) ─output→ (N, 10)
@@ -10,8 +11,9 @@ Two ideas beside the perceptron: a unit sees a small window only (*local recepti
 Parameters, (k²·C_in + 1)·C_out for each convolution: 156 + 2,416 + 48,120 + 10,164 + 850 = **61,706**.
 
 Where this differs from the paper, as nearly every LeNet-5 since does: C3 is connected to all six maps (the paper's Table I
-leaves 36 of 96 pairs out to save work: 1,516 parameters instead of 2,416); pooling has no weights (the paper's has a factor
-and a bias for each map); the output is linear with cross-entropy instead of distances to drawn bitmaps; tanh is not scaled.
+leaves 36 of 96 pairs out, to save work and to break the symmetry: 1,516 parameters instead of 2,416); pooling has no weights
+(the paper's has a factor and a bias for each map, and a sigmoid after them); the output is linear with cross-entropy instead
+of distances to drawn bitmaps; tanh is not scaled.
 """
 
 from __future__ import annotations
@@ -37,8 +39,8 @@ class CNN(Module):
     Args:
         in_channels: 1 for grey images, 3 for colour.
         num_classes: logits per image.
-        image_size: side of the square images. 32 is the paper's; 28 (MNIST as it is) pads the first convolution by 2, which is
-            the paper's own padding of the digits to 32 with the value 0.
+        image_size: side of the square images. 32 is the paper's; 28 (MNIST as it is) pads the first convolution by 2 with
+            zeros, as the paper put the digits into a field of 32 (with its own value for paper, −0.1).
         activation: name in ``viva.models.mlp.ACTIVATIONS``; the paper's is tanh.
         pooling: "average" (the paper's) or "max".
         batch_norm: normalise after both convolutions (Ioffe and Szegedy 2015); the convolutions then need no bias.
@@ -69,7 +71,7 @@ class CNN(Module):
         if pooling not in POOLINGS:
             raise ValueError(f"pooling={pooling!r}, expected one of {', '.join(POOLINGS)}")
         if image_size < 16:
-            raise ValueError(f"image_size={image_size}, expected 16 or more: two 5×5 convolutions and poolings leave nothing")
+            raise ValueError(f"image_size={image_size}, expected 16 or more: two 5×5 convolutions and poolings would leave nothing")
         padding = 2 if image_size == 28 else 0
         side = conv_output_size(image_size, 5, padding=padding) // 2  # after C1 and S2
         side = conv_output_size(side, 5) // 2  # after C3 and S4

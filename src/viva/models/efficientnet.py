@@ -4,21 +4,23 @@ Given more compute, should a network become deeper, wider, or see larger images?
 
     depth α^φ,   width β^φ,   resolution γ^φ,   α·β²·γ² ≈ 2,   α, β, γ = 1.2, 1.1, 1.15
 
-Work grows with depth but with the square of width and of resolution, so one step of φ doubles it. α, β and γ were found by a
-grid search at φ = 1; the authors then rounded what the rule gives to the coefficients in ``COEFFICIENTS``, from which this file
-computes every layer. (Their B7 has depth 3.1, width 2.0, resolution 600 ≈ 2.68·224: φ of 6.2, 7.3 and 7.0.)
+Work grows with depth but with the square of width and of resolution, so one step of φ doubles it (× 1.92). α, β and γ were
+found by a grid search at φ = 1; the authors then rounded what the rule gives to the coefficients in ``COEFFICIENTS``, from
+which this file computes every layer. (Their B7 has depth 3.1, width 2.0, resolution 600 ≈ 2.68·224: φ of 6.2, 7.3 and 7.0.)
 
-The network that is scaled, B0 (Table 1), is a stack of MBConv blocks: MobileNetV2's inverted residual with a gate per channel:
+The network that is scaled, B0 (Table 1), was itself found by a search for accuracy at little work. It is a stack of MBConv
+blocks: MobileNetV2's inverted residual with a gate per channel:
 
-    x (N, C, H, W) ─1×1→ (N, 6·C, H, W) ─depthwise k×k→ (N, 6·C, H/s, W/s) ─squeeze-excite→ ─1×1, linear→ (N, C′, H/s, W/s)  [+ x]
+    x (N, C, H, W) ─1×1→ (N, 6·C, H, W) ─depthwise k×k→ (N, 6·C, H/s, W/s) ─squeeze-excite→
+      ─1×1, linear→ (N, C′, H/s, W/s)  [+ x]
 
     images (N, 3, 224, 224) ─stem 3×3/2→ (N, 32, 112, 112) ─16 blocks in 7 stages→ (N, 320, 7, 7) ─1×1→ (N, 1280, 7, 7)
                             ─mean over places→ (N, 1280) ─linear→ (N, 1000)
 
 Traps: the gate's bottleneck is a quarter of the block's **input** channels, not of the widened ones. Blocks are dropped in
-training with a probability that grows linearly from 0 at the first to nearly 0.2 at the last. Batch norm: the paper's ε = 1e-3
-with momentum 0.01 (as torch counts it) holds in torchvision's B5 to B7 only; its B0 to B4 were trained with torch's own 1e-5
-and 0.1. This file follows torchvision, so that its weights mean the same. Padding is symmetric, TensorFlow's is not.
+training with a probability that grows linearly from 0 at the first to nearly 0.2 at the last. Batch norm: the authors'
+ε = 1e-3 with momentum 0.01 (as torch counts it) holds in torchvision's B5 to B7 only; its B0 to B4 have torch's own 1e-5 and
+0.1. This file follows torchvision, so that its weights mean the same. Padding is symmetric, TensorFlow's is not.
 """
 
 from __future__ import annotations
@@ -153,7 +155,7 @@ class EfficientNet(Module):
     """EfficientNet of any width and depth; returns logits.
 
     Args:
-        width: multiplies B0's channels (then made divisible by 8). Below 1 for small data: 0.25 has 8 to 80 channels.
+        width: multiplies B0's channels (then made divisible by 8). Below 1 for small data: 0.25 has stages of 8 to 80.
         depth: multiplies B0's blocks per stage, rounded up.
         num_classes: logits per image.
         in_channels: 3 for colour, 1 for grey images.
@@ -247,7 +249,7 @@ class EfficientNet(Module):
 
 
 def scaled(name: str, num_classes: int = 1000, **options: Any) -> EfficientNet:
-    """The EfficientNet of these coefficients, "b0" to "b7"; ``options`` go before them."""
+    """The EfficientNet of these coefficients, "b0" to "b7"; ``options`` override them."""
     c = COEFFICIENTS[name]
     settings: dict[str, Any] = {"dropout": c.dropout, "eps": c.eps, "momentum": c.momentum, **options}
     return EfficientNet(c.width, c.depth, num_classes, **settings)

@@ -106,8 +106,8 @@ def bilinear_(weight: Tensor) -> Tensor:
 
         w(u) = 1 − |u − (k − 1)/2| / f,   u = 0 … k−1
 
-    and the output equals bilinear interpolation with ``align_corners=False``, except within f/2 of the border, where zeros are
-    read beyond it.
+    and the output equals bilinear interpolation with ``align_corners=False``, except within f/2 of the border, beyond which
+    zeros are read.
     """
     channels, _, size, _ = weight.shape
     tent = 1 - (torch.arange(size, dtype=weight.dtype, device=weight.device) - (size - 1) / 2).abs() / (size / 2)
@@ -145,8 +145,9 @@ class SkipFCN(Module):
     The up-convolutions up₂ start bilinear and are learned; the last upsampling stays bilinear, as in the paper. The 1×1
     convolutions on pool4 and pool3 start at zero, so that adding a skip to a trained network does not disturb it.
 
-    Deviations: the paper pads the image by 100 pixels and crops offsets; here the sides are padded with zeros, below and to the
-    right, to a multiple of 32, and the logits are cropped to the image.
+    Deviations: the paper turns VGG's two fully connected layers into convolutions between pool5 and its scores; here there
+    are none. The paper pads the image by 100 pixels and crops offsets; here the sides are padded with zeros, below and to
+    the right, to a multiple of 32, and the logits are cropped to the image.
 
     Args:
         in_channels, num_classes: of images and logits.
@@ -192,7 +193,7 @@ class SkipFCN(Module):
 
         Raises:
             TypeError: integer images.
-            ValueError: other channels, not four dimensions, or fewer than 16 pixels, most of whose padded square were padding.
+            ValueError: other channels, not four dimensions, or fewer than 16 pixels: padded to 32, most would be padding.
         """
         check_images(images, self.in_channels, 16)
         height, width = images.shape[2:]
@@ -216,7 +217,7 @@ PAPER = "Long et al. 2015, Fully convolutional networks for semantic segmentatio
     example=lambda: (torch.zeros(1, 3, 520, 520),),
 )
 def fcn_resnet50(num_classes: int = 21, *, auxiliary: bool = False, **options: Any) -> FCN:
-    """32,957,013 parameters, with the auxiliary head 35,322,218. The paper's trunk is VGG-16, this one ResNet-50 at stride 8.
+    """32,957,013 parameters, 35,322,218 with the auxiliary head. The paper's trunk is VGG-16, here ResNet-50 at stride 8.
 
     ``options`` go to the ``ResNet``: in_channels, width, stem …
     """

@@ -38,6 +38,7 @@ from viva.nn import (
     normal_,
 )
 from viva.nn.losses import cross_entropy
+from viva.nn.shapes import expect_tensor
 
 
 @dataclass(frozen=True)
@@ -50,6 +51,10 @@ class GPTConfig:
     num_layers: int = 12
     num_heads: int = 12
     dropout: float = 0.1
+
+    def __post_init__(self) -> None:
+        if self.num_layers < 0:
+            raise ValueError(f"num_layers is {self.num_layers}; expected 0 or more")
 
     @property
     def d_ff(self) -> int:
@@ -117,10 +122,10 @@ class GPT(nn.Module):
 
     @torch.no_grad()
     def reset_parameters(self) -> None:
-        """Weights from N(0, 0.02), biases 0; the layers that write into the residual stream a factor √(2L) smaller.
+        """Weights from N(0, 0.02²), biases 0; those that write into the residual stream a factor √(2L) smaller.
 
         Each of the L layers adds twice to the stream, and a sum of 2L independent terms grows like √(2L); scaled
-        down by it, the stream keeps its variance whatever the depth (section 2.3).
+        down by it, what is added has the same variance whatever the depth (section 2.3).
         """
         for name, parameter in self.named_parameters():
             if "norm" in name:
@@ -134,6 +139,7 @@ class GPT(nn.Module):
 
     def features(self, tokens: Tensor, caches: list[KVCache] | None = None) -> Tensor:
         """The normed residual stream, tokens (B, T) -> (B, T, d_model); with caches, T *further* tokens."""
+        expect_tensor("the model", tokens)
         if tokens.dim() != 2:
             raise ValueError(f"the tokens have shape {tuple(tokens.shape)}; expected (batch, time)")
         offset = caches[0].length if caches is not None else 0
@@ -153,6 +159,7 @@ class GPT(nn.Module):
 
     def loss(self, tokens: Tensor) -> Tensor:
         """Mean negative log-likelihood in nats of tokens 2..T of (B, T), each from those before it: a scalar."""
+        sampling.expect_something_to_predict(tokens)
         logits = self(tokens[:, :-1])
         return cross_entropy(logits.flatten(0, 1), tokens[:, 1:].flatten())
 
@@ -178,7 +185,7 @@ class GPT(nn.Module):
         return sampling.generate(self, prompt, max_new_tokens, **options)
 
 
-# --- the published sizes: Table 2. Its parameter counts are known to be too small (117M, 345M, 762M, 1542M). ---
+# --- the published sizes: Table 2. Its parameter counts are too small (117M, 345M, 762M, 1542M), as the authors say. ---
 
 SIZES: dict[str, dict[str, int]] = {
     "gpt2": {"num_layers": 12, "d_model": 768, "num_heads": 12},

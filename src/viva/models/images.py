@@ -1,12 +1,14 @@
 """What every network that reads images asks of them: a floating tensor (N, C, H, W), batch first, channels second.
 
-The convolutions themselves would complain too, but only about the first number that does not fit. The sentence here names what
-was given, what was expected and the usual way out (a missing batch dimension, channels last, bytes instead of numbers).
+The convolutions themselves would complain too, but only about the first number that does not fit. The sentence here names
+what was given, what was expected and the usual way out (a missing batch dimension, channels last, bytes instead of numbers).
 """
 
 from __future__ import annotations
 
 from torch import Tensor
+
+from viva.nn.shapes import expect_tensor
 
 
 def check_images(images: Tensor, channels: int, least: int = 1) -> None:
@@ -16,8 +18,9 @@ def check_images(images: Tensor, channels: int, least: int = 1) -> None:
 
     Raises:
         TypeError: the tensor holds integers or booleans.
-        ValueError: it has other than four dimensions, other channels, an empty batch side or too few pixels.
+        ValueError: it has other than four dimensions, other channels or too few pixels.
     """
+    expect_tensor("the model", images)
     if not images.is_floating_point():
         raise TypeError(
             f"images are {images.dtype}, expected floating point such as torch.float32: "

@@ -7,8 +7,9 @@ c (k, D) that make the *inertia* small,
 
 by two steps in turn, neither of which can raise it: every point joins its nearest centre, every centre moves to the mean
 of its points. The result is a local minimum, so where one begins matters: k-means++ (Arthur and Vassilvitskii 2007) draws
-each further centre with probability proportional to the squared distance from those there are, and the best of several
-runs is kept.
+each further centre with probability proportional to the squared distance from the nearest of those there are, and the best
+of several runs is kept. k has to be given, features must be scaled alike, and clusters come out convex: every point belongs
+to the nearest centre.
 
 Distances come from |x|² - 2 x·c + |c|², one matrix product (N, D) x (D, k): never a tensor of (N, k, D). Points and centres
 are shifted by the data's mean before, which changes no distance and saves the digits that large coordinates would cost.
@@ -22,12 +23,17 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from viva.nn.shapes import expect_tensor
+
 BLOCK = 2**24  # distances held at once: 64 MiB in float32
 
 
 @dataclass(frozen=True)
 class Clusters:
-    """What one run found. centres (k, D); labels (N,) int64; inertia after every iteration, never rising; converged or out of turns."""
+    """What one run found: centres (k, D), and the labels (N,) int64 of the points.
+
+    inertias: after every iteration, never rising. converged: False where ``max_iterations`` ended the run.
+    """
 
     centres: Tensor
     labels: Tensor
@@ -60,9 +66,11 @@ class KMeans:
         generator: torch.Generator | None = None,
     ) -> None:
         for name, value in (("clusters", clusters), ("runs", runs), ("max_iterations", max_iterations)):
+            if not isinstance(value, int):
+                raise TypeError(f"{name}={value!r}, expected a whole number")
             if value < 1:
                 raise ValueError(f"{name}={value}, expected 1 or more")
-        if tolerance < 0:
+        if not tolerance >= 0:
             raise ValueError(f"tolerance={tolerance}, expected 0 or more")
         self.clusters, self.runs, self.max_iterations, self.tolerance = clusters, runs, max_iterations, tolerance
         self.start, self.generator = centres, generator
@@ -72,6 +80,8 @@ class KMeans:
         x = _checked(x)
         if len(x) < self.clusters:
             raise ValueError(f"{self.clusters} clusters asked for, but there are only {len(x)} points")
+        if self.start is not None and not torch.isfinite(self.start).all():
+            raise ValueError("the first centres hold NaN or infinite numbers; give finite ones")
         if self.start is not None and self.start.shape != (self.clusters, x.shape[1]):
             raise ValueError(f"the first centres have shape {tuple(self.start.shape)}, expected {(self.clusters, x.shape[1])}")
         mean = x.mean(0)
@@ -187,6 +197,7 @@ def _inertia(x: Tensor, centres: Tensor, labels: Tensor) -> float:
 
 
 def _checked(x: Tensor) -> Tensor:
+    expect_tensor("KMeans", x)
     if x.dim() != 2 or 0 in x.shape:
         raise ValueError(f"got points of shape {tuple(x.shape)}, expected (points, features) with at least one of each")
     if not x.is_floating_point():

@@ -5,14 +5,16 @@ powers. The LSTM (Hochreiter & Schmidhuber 1997; forget gate: Gers, Schmidhuber 
 is only scaled and added to, and learns gates that open and close it. With x_t (B, D) and h, c (B, H):
 
     i, f, g, o = split(W_ih x_t + b_ih + W_hh h + b_hh)       W_ih (4H, D), W_hh (4H, H): input, forget, new, output
-    c ← σ(f) ∘ c + σ(i) ∘ tanh(g)                             what to forget, what to write: ∂c_t/∂c_{t−1} = σ(f)
+    c ← σ(f) ∘ c + σ(i) ∘ tanh(g)                             what to forget, what to write: ∂c_t/∂c_{t−1} = σ(f),
+                                                              with the gates held fixed: no matrix on the way
     h ← σ(o) ∘ tanh(c)                                        what to show
 
 The GRU (Cho et al. 2014) needs three: r, z, n. A reset gate r, an update gate z that both forgets and writes, no cell:
 
     n = tanh(W_in x_t + b_in + r ∘ (W_hn h + b_hn)),          h ← (1 − z) ∘ n + z ∘ h
 
-in PyTorch's and cuDNN's form: the paper resets h before the matrix, and calls their 1 − z its z.
+in PyTorch's and cuDNN's form, which is that of the paper's first version; its final one resets h before the matrix,
+W_hn (r ∘ h). Chung et al. 2014 exchange z and 1 − z.
 
 A layer has 4H(D + H + 2) parameters (GRU: 3H(D + H + 2)) and needs T steps one after the other: that, and a path of T steps
 between the ends, is what attention did away with. Texts (B, T) with ``lengths`` (B,) → outputs (B, T, directions · H).
@@ -30,9 +32,10 @@ from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
 from viva.models.catalogue import published
 from viva.models.checkpoint import Layout
+from viva.models.sampling import expect_something_to_predict
 from viva.nn import Dropout, Embedding, Linear, uniform_
 from viva.nn.losses import cross_entropy
-from viva.nn.shapes import expect_floating, expect_shape
+from viva.nn.shapes import expect_floating, expect_shape, expect_tensor
 
 State = tuple[Tensor, ...]  # (h, c) of an LSTM, (h,) of a GRU
 
@@ -114,12 +117,15 @@ class Recurrent(nn.Module):
         expect_floating(type(self).__name__, x, self.weight_ih_l0)
         batch, time = x.shape[:2]
         shape = (self.num_layers * self.directions, batch, self.hidden_size)
+        if not time:
+            raise ValueError(f"{type(self).__name__} got an input of shape {tuple(x.shape)}, expected at least one step of time.")
         if state is None:
             state = tuple(x.new_zeros(shape) for _ in range(self.states))
         if len(state) != self.states or any(tuple(part.shape) != shape for part in state):
             given = ", ".join(str(tuple(part.shape)) for part in state)
             raise ValueError(f"the state is {given}; expected {self.states} of (layers · directions, batch, hidden) = {shape}")
         if lengths is not None:
+            _expect_lengths(lengths)
             lengths = lengths.to("cpu", torch.int64)
             if tuple(lengths.shape) != (batch,) or int(lengths.min()) < 1 or int(lengths.max()) > time:
                 raise ValueError(f"lengths {lengths.tolist()} for {batch} texts of {time} steps; expected {batch} integers from 1 to {time}")
@@ -193,6 +199,12 @@ CELLS: dict[str, type[Recurrent]] = {"lstm": LSTM, "gru": GRU}
 # --- On top: a judge of texts, and a language model ------------------------------------------------------------------
 
 
+def _expect_lengths(lengths: Tensor) -> None:
+    expect_tensor("lengths", lengths)
+    if lengths.is_floating_point() or lengths.dtype == torch.bool:
+        raise TypeError(f"lengths are {lengths.dtype}; expected integers: convert them with lengths.long()")
+
+
 @dataclass(frozen=True)
 class TextClassifierConfig:
     """pooling: "last" joins the final states of both directions, "mean" averages the outputs of all real tokens."""
@@ -230,13 +242,18 @@ class TextClassifier(nn.Module):
         self.output = Linear(self.encoder.directions * config.hidden_size, config.num_classes)
 
     def forward(self, tokens: Tensor, lengths: Tensor | None = None, *, explain: bool = False) -> Tensor:
-        """lengths: real tokens of each text, (B,); by default those before the padding. An empty text is read as one padding."""
+        """tokens (B, T) → logits (B, num_classes).
+
+        lengths: real tokens of each text, (B,); by default those before the padding. An empty text is read as one padding.
+        Raises ValueError for another shape and, on the CPU, for a token behind padding.
+        """
         expect_shape("TextClassifier", tokens, ("B", "T"))
         if lengths is None:
             real = tokens != self.config.padding_index
             lengths = real.sum(dim=1)
             if not tokens.is_cuda and not tokens.is_meta and bool((real[:, 1:] & ~real[:, :-1]).any()):
                 raise ValueError("a token follows padding; put the padding at the end of each text, or give lengths")
+        _expect_lengths(lengths)
         lengths = lengths.clamp(min=1)
         x = self.dropout(self.embedding(tokens))  # (B, T, d_embedding)
         read = None if tokens.is_meta else lengths  # on the meta device there are no numbers to read
@@ -271,6 +288,7 @@ class RecurrentLanguageModel(nn.Module):
 
     def loss(self, tokens: Tensor) -> Tensor:
         """Mean negative log-likelihood in nats of tokens 2 … T, each from those before it."""
+        expect_something_to_predict(tokens)
         return cross_entropy(self(tokens[:, :-1])[0].flatten(0, 1), tokens[:, 1:].flatten())
 
 
@@ -288,19 +306,19 @@ def _text() -> tuple[Tensor, ...]:
     reference="torch.nn.LSTM", example=_text,
 )  # fmt: skip
 def lstm_classifier(**options: Any) -> TextClassifier:
-    """A word LSTM of 512 units over 300 dimensions, averaged over time; ``options`` are fields of ``TextClassifierConfig``."""
+    """A word LSTM of 512 units over 300 dimensions, averaged over time; ``options``: fields of ``TextClassifierConfig``."""
     return TextClassifier(TextClassifierConfig(**options))
 
 
 @published(paper=ZAREMBA, reference="torch.nn.LSTM", paper_parameters=20e6, example=_text)
 def lstm_ptb_medium(vocab_size: int = 10_000, dropout: float = 0.5) -> RecurrentLanguageModel:
-    """Two layers of 650 units: 82.7 perplexity on Penn Treebank (20M parameters by Merity et al. 2017, Table 2)."""
+    """Two layers of 650 units: 82.7 perplexity on Penn Treebank (20M parameters as counted by Merity et al. 2017)."""
     return RecurrentLanguageModel(vocab_size, 650, dropout=dropout)
 
 
 @published(paper=ZAREMBA, reference="torch.nn.LSTM", paper_parameters=66e6, example=_text)
 def lstm_ptb_large(vocab_size: int = 10_000, dropout: float = 0.65) -> RecurrentLanguageModel:
-    """Two layers of 1500 units: 78.4 perplexity on Penn Treebank (66M parameters by Merity et al. 2017, Table 2)."""
+    """Two layers of 1500 units: 78.4 perplexity on Penn Treebank (66M parameters as counted by Merity et al. 2017)."""
     return RecurrentLanguageModel(vocab_size, 1500, dropout=dropout)
 
 

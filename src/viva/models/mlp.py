@@ -5,8 +5,8 @@
 An image (N, 1, 28, 28) is flattened to (N, 784): the network does not know which pixels are neighbours. A layer from n to m
 units has (n + 1)·m parameters and n·m multiply-adds. Without φ the product W_L … W_1 would be one matrix, so depth would add
 nothing; with it, one hidden layer already approximates any continuous function on a compact set (Cybenko 1989; Hornik 1991),
-though perhaps only with very many units. The named sizes are those of LeCun, Bottou, Bengio and Haffner 1998, "Gradient-based
-learning applied to document recognition", Section III-C.
+though perhaps only with very many units. The named sizes are those of LeCun, Bottou, Bengio and Haffner 1998,
+"Gradient-based learning applied to document recognition", Section III-C.
 """
 
 from __future__ import annotations
@@ -37,6 +37,7 @@ from viva.nn import (
     uniform_,
     xavier_uniform_,
 )
+from viva.nn.shapes import expect_tensor
 
 ACTIVATIONS: dict[str, Callable[[], Module]] = {
     "relu": ReLU,
@@ -52,7 +53,7 @@ INITIALISATIONS: dict[str, Callable[[Tensor], object] | None] = {
     "torch": None,
     "he": he_normal_,  # Var w = 2 / fan_in: keeps the scale of activations through ReLU (He et al. 2015)
     "xavier": xavier_uniform_,  # Var w = 2 / (fan_in + fan_out): a compromise of both directions, for tanh
-    "orthogonal": orthogonal_,  # WᵀW = 1: keeps lengths exactly where φ is linear (Saxe et al. 2014)
+    "orthogonal": orthogonal_,  # WᵀW = I: keeps lengths exactly where φ is linear (Saxe et al. 2014)
     "uniform": partial(uniform_, low=-0.1, high=0.1),  # naive: right for one width, wrong for all others
     "constant": partial(constant_, value=0.1),  # the units of a layer stay equal for ever: here because it fails
 }
@@ -107,6 +108,7 @@ class MLP(Module):
             TypeError: x holds integers.
             ValueError: x does not have sizes[0] numbers per sample.
         """
+        expect_tensor("the model", x)
         if not x.is_floating_point():
             raise TypeError(f"inputs are {x.dtype}, expected floating point such as float32: convert with x.float()")
         if x.dim() < 2 or x.shape[1:].numel() != self.sizes[0]:

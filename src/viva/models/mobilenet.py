@@ -1,23 +1,25 @@
 """MobileNet: image networks for small processors, both from one idea: take a convolution apart.
 
-**Version 1**, Howard et al. 2017, "MobileNets: efficient convolutional neural networks for mobile vision applications", Table 1.
-A k×k convolution mixes places and channels at once and needs k²·C_in·C_out multiply-adds per output place. A *depthwise*
-convolution (each channel by itself, k²·C_in) followed by a *pointwise* one (1×1, C_in·C_out) needs the fraction
+**Version 1**, Howard et al. 2017, "MobileNets: efficient convolutional neural networks for mobile vision applications",
+Table 1. A k×k convolution mixes places and channels at once and needs k²·C_in·C_out multiply-adds per output place. A
+*depthwise* convolution (each channel by itself, k²·C_in) followed by a *pointwise* one (1×1, C_in·C_out) needs the fraction
 
-    (k²·C_in + C_in·C_out) / (k²·C_in·C_out) = 1/C_out + 1/k²   ≈ 1/9 for k = 3
+    (k²·C_in + C_in·C_out) / (k²·C_in·C_out) = 1/C_out + 1/k²   ≈ 1/9 for k = 3 and many channels
 
-    (N, 3, 224, 224) ─stem/2→ (N, 32, 112, 112) ─13 blocks, strides 2 at four of them→ (N, 1024, 7, 7) ─mean→ ─linear→ (N, 1000)
+    (N, 3, 224, 224) ─stem/2→ (N, 32, 112, 112) ─13 blocks, four of stride 2→ (N, 1024, 7, 7)
+      ─mean over places→ (N, 1024) ─linear→ (N, 1000)
 
-**Version 2**, Sandler et al. 2018, "MobileNetV2: inverted residuals and linear bottlenecks", Table 2. A block widens, filters and
-narrows: x ─1×1→ 6·C ─depthwise 3×3→ 6·C ─1×1, *no* activation→ C′, and adds x where the shapes agree. The residual runs between
-the narrow ends (*inverted*: a ResNet's runs between wide ones), so little memory is kept; the last 1×1 stays linear because a
-ReLU in few dimensions destroys what it sets to zero (Section 3.2).
+**Version 2**, Sandler et al. 2018, "MobileNetV2: inverted residuals and linear bottlenecks", Table 2. A block widens,
+filters and narrows: x ─1×1→ 6·C ─depthwise 3×3→ 6·C ─1×1, *no* activation→ C′, and adds x where the shapes agree. The
+residual runs between the narrow ends (*inverted*: a ResNet's runs between wide ones), so little memory is kept; the last 1×1
+stays linear because a ReLU in few dimensions destroys what it sets to zero (Section 3.2).
 
 A ``width`` multiplier α scales every number of channels: multiply-adds and parameters fall roughly with α².
 
-Deviations: ReLU6 in version 1 as in the authors' code (the paper says ReLU; 6 keeps low-precision numbers in range); padding is
-symmetric, where TensorFlow's pads only below and to the right at stride 2, so that its checkpoints see the image half a pixel
-off; the last stride "s2" of version 1's Table 1 is a misprint for 1 (its own sizes say so: 7×7 → 7×7).
+Deviations: ReLU6 in version 1 as in the authors' code (the paper says ReLU; 6 keeps low-precision numbers in range); padding
+is symmetric, where TensorFlow's, at stride 2 on an even size, is below and to the right only, so that its checkpoints expect
+every such window a pixel further on; the last stride "s2" of version 1's Table 1 is a misprint for 1 (its own sizes say so:
+7×7 → 7×7).
 """
 
 from __future__ import annotations
@@ -38,10 +40,10 @@ LEAST_PIXELS = 17  # below, the last stride of 32 in all would halve a map of 1�
 
 
 def make_divisible(channels: float, divisor: int = 8) -> int:
-    """The multiple of ``divisor`` next to ``channels``, but never less than 90 % of it nor less than one ``divisor``.
+    """The multiple of ``divisor`` nearest to ``channels``, but never less than 90 % of it nor less than one ``divisor``.
 
     Multiples of 8, because kernels and vector units read channels in groups of 8 and would fill a rest with zeros; the floor
-    of 90 %, because rounding down would take too much from a thin layer: 11 channels would become 8.
+    of 90 %, because rounding down would take too much from a thin layer: of 11 channels 8 would be left, so it gets 16.
     """
     rounded = max(divisor, int(channels + divisor / 2) // divisor * divisor)
     return rounded + divisor if rounded < 0.9 * channels else rounded
@@ -223,7 +225,7 @@ class MobileNetV2(Module):
     Args:
         num_classes: logits per image.
         in_channels: 3 for colour, 1 for grey images.
-        width: multiplies all numbers of channels (then made divisible by 8), but never makes the last 1280 fewer (Section 5).
+        width: multiplies all numbers of channels (then made divisible by 8), but never makes the last 1280 fewer.
         stem_stride: 2 (the paper's), or 1 for small images such as MNIST's.
         dropout: probability before the classifier.
 

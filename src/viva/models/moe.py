@@ -9,7 +9,8 @@ them for each token, and only the best k run:
     y = sum over the chosen experts e of  weight_e * expert_e(x)
     expert(x) = down(silu(gate(x)) * up(x))      SwiGLU (Shazeer 2020): d_model -> d_ff -> d_model
 
-So the parameters grow with E and the work with k: 46.7B parameters, of which a token meets 12.9B. Around it stands a
+So the parameters grow with E and the work with k: 46.7B parameters, of which a token meets 12.9B (all of them have to lie in
+memory, though). Around it stands a
 pre-norm decoder with RMS norms, rotary positions and grouped queries (32 query heads share 8 key and value heads,
 which makes the cache four times smaller). A router that always picked the same experts would never train the others;
 ``load_balancing_loss`` punishes that.
@@ -31,6 +32,7 @@ from viva.models import sampling
 from viva.models.catalogue import published
 from viva.models.checkpoint import Layout
 from viva.nn import Embedding, KVCache, Linear, MultiHeadAttention, RMSNorm, Rotary, cross_entropy, normal_
+from viva.nn.shapes import expect_tensor
 
 
 @dataclass(frozen=True)
@@ -119,9 +121,10 @@ class Experts(nn.Module):
 def load_balancing_loss(router_logits: list[Tensor], top_k: int, mask: Tensor | None = None) -> Tensor:
     """E * sum over experts of (tokens sent there per token) * (mean probability), over all layers: a scalar.
 
-    router_logits: one (n, E) per layer; mask (n,) or (B, T) bool, True for tokens that count. Least, ``top_k``, where
-    both are spread evenly; at most E where everything goes to the same experts with certainty (Switch Transformers,
+    router_logits: one (n, E) per layer; mask (n,) or (B, T) bool, True for tokens that count. ``top_k`` where both are
+    spread evenly, E, the most there is, where the same expert is always chosen with certainty (Switch Transformers,
     equation 4, there with k = 1). The counts have no gradient: it reaches the router through the probabilities.
+    ValueError for a mask of another number of tokens.
     """
     logits = torch.stack(router_logits)
     probabilities = logits.softmax(dim=-1, dtype=torch.promote_types(logits.dtype, torch.float32))  # (layers, n, E)
@@ -217,13 +220,14 @@ class MoE(nn.Module):
 
     @torch.no_grad()
     def reset_parameters(self) -> None:
-        """Every matrix from N(0, 0.02); norms start as 1."""
+        """Every matrix from N(0, 0.02²); norms start as 1."""
         for name, parameter in self.named_parameters():
             if "norm" not in name:
                 normal_(parameter, std=0.02)
 
     def features(self, tokens: Tensor, caches: list[KVCache] | None = None) -> tuple[Tensor, list[Tensor]]:
         """Normed states (B, T, d_model) of tokens (B, T), and each layer's router logits (B * T, E)."""
+        expect_tensor("the model", tokens)
         if tokens.dim() != 2:
             raise ValueError(f"the tokens have shape {tuple(tokens.shape)}; expected (batch, time)")
         length = tokens.shape[1] + (caches[0].length if caches is not None else 0)
@@ -249,6 +253,7 @@ class MoE(nn.Module):
 
     def loss(self, tokens: Tensor) -> Tensor:
         """Mean negative log-likelihood in nats of tokens 2..T of (B, T), plus the weighted balancing loss: a scalar."""
+        sampling.expect_something_to_predict(tokens)
         output: MoEOutput = self(tokens[:, :-1])
         likelihood = cross_entropy(output.logits.flatten(0, 1), tokens[:, 1:].flatten())
         return likelihood + self.config.balance_coefficient * self.balance_loss(output)

@@ -9,18 +9,21 @@ and the rows of Vᵀ are the components: orthonormal, the first along the greate
 greatest that is left. They are the eigenvectors of the covariance (X - mean)ᵀ(X - mean) / (N - 1), whose eigenvalues are
 S² / (N - 1), the *explained variances*; taking the SVD of the data avoids squaring it, which would halve the digits.
 
-    z = (x - mean) Vᵀᵀ       (N, D) -> (N, k)        transform
+    z = (x - mean) V         (N, D) -> (N, k)        transform
     x' = z Vᵀ + mean         (N, k) -> (N, D)        inverse_transform: of all linear maps through k numbers, the one
                                                      with the least squared error (Eckart and Young 1936)
 
 Whitening divides z by its standard deviations: uncorrelated, variance 1. A component's sign is free (v and -v span the
-same line); here, as in scikit-learn, the entry largest in magnitude is positive.
+same line); here, as in scikit-learn, the entry largest in magnitude is positive. Variance has units: where features are not
+measured alike, standardise them first, or the one with the largest numbers becomes the first component.
 """
 
 from __future__ import annotations
 
 import torch
 from torch import Tensor
+
+from viva.nn.shapes import expect_tensor
 
 OVERSAMPLING = 10  # more random directions than asked for, which makes the wanted ones exact enough (Halko et al., §4.2)
 
@@ -142,6 +145,7 @@ def _signed(directions: Tensor) -> Tensor:
 
 
 def _checked(x: Tensor) -> Tensor:
+    expect_tensor("PCA", x)
     if x.dim() != 2 or 0 in x.shape:
         raise ValueError(f"got data of shape {tuple(x.shape)}, expected (samples, features) with at least one of each")
     if not x.is_floating_point():

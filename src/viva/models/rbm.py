@@ -1,8 +1,9 @@
 """A restricted Boltzmann machine: a distribution over binary pictures, learnt by comparing data with daydreams.
 
 Smolensky 1986; contrastive divergence: Hinton 2002; persistent: Tieleman 2008; advice: Hinton 2010, "A Practical Guide to
-Training Restricted Boltzmann Machines". Visible units v (B, visible) and hidden units h (B, hidden) are 0 or 1; only
-units of different layers are connected, by W (hidden, visible), with biases a (visible,) and b (hidden,):
+Training Restricted Boltzmann Machines". Visible units v (B, visible) and hidden units h (B, hidden) are 0 or 1. A Boltzmann
+machine may connect any two of them; *restricted*, it connects only units of different layers, by W (hidden, visible), with
+biases a (visible,) and b (hidden,):
 
     E(v, h) = -a·v - b·h - hᵀ W v                 p(v, h) = exp(-E(v, h)) / Z
     p(h_j = 1 | v) = σ(b_j + W_j·v)               all hidden units at once: given v they are independent
@@ -10,10 +11,10 @@ units of different layers are connected, by W (hidden, visible), with biases a (
     F(v) = -log Σ_h exp(-E(v, h)) = -a·v - Σ_j log(1 + exp(b_j + W_j·v))         the free energy
     -log p(v) = F(v) + log Z
 
-The gradient of -log p needs averages over the model itself, <h vᵀ>_data - <h vᵀ>_model, and those need Gibbs sampling
-until it forgets where it began. CD-k begins at the data and stops after k steps; persistent CD keeps its chains from one
-update to the next. Both are ``(F(data) - F(samples)).mean()`` here, with the samples held constant: its gradient is the
-learning rule, so any optimiser trains the machine.
+The gradient of log p(v) with respect to W is <h vᵀ>_data - <h vᵀ>_model, and the second average needs Gibbs sampling until
+it forgets where it began. CD-k begins at the data and stops after k steps; persistent CD keeps its chains from one update to
+the next. Both are ``F(data).mean() - F(samples).mean()`` here, with the samples held constant: a step down its gradient is
+the learning rule, so any optimiser trains the machine. It is not the reconstruction error's gradient.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ from torch import Tensor, nn
 
 from viva.models.catalogue import published
 from viva.nn import normal_
+from viva.nn.shapes import expect_tensor
 
 LARGEST_ENUMERATION = 24  # units of the smaller layer: 2**24 states, some seconds
 STATES_AT_ONCE = 2**14
@@ -130,7 +132,7 @@ class RBM(nn.Module):
     # Learning
 
     def contrastive_divergence(self, v: Tensor, steps: int = 1, *, sample_visible: bool = True) -> Tensor:
-        """CD-k on data v (B, visible), a scalar to minimise. Its value is no likelihood; its gradient is the rule
+        """CD-k on data v (B, visible), a scalar to minimise. Its value is no likelihood; minus its gradient is the rule
 
             ΔW = <p(h|v) vᵀ>_data - <p(h|v') v'ᵀ>_samples          v' = k Gibbs steps away from the data
 
@@ -154,6 +156,7 @@ class RBM(nn.Module):
         self.visible_bias.copy_(torch.logit(frequency))
 
     def _check(self, units: Tensor, width: int, layer: str) -> None:
+        expect_tensor("the machine", units)
         if units.dim() < 1 or units.shape[-1] != width:
             raise ValueError(f"got {layer} units of shape {tuple(units.shape)}, expected (batch, {width})")
         if units.dtype != self.weight.dtype:
@@ -196,7 +199,7 @@ def rbm_784_500(generator: torch.Generator | None = None) -> RBM:
 
 
 @published(
-    paper="Hinton and Salakhutdinov 2006, Reducing the Dimensionality of Data with Neural Networks, Figure 1 (first layer)",
+    paper="Hinton and Salakhutdinov 2006, Reducing the Dimensionality of Data with Neural Networks, digits (first layer)",
     reference="sklearn.neural_network.BernoulliRBM",
     example=lambda: (torch.zeros(1, 784),),
 )

@@ -1,17 +1,19 @@
 """ResNet: He, Zhang, Ren and Sun 2016, "Deep residual learning for image recognition", Table 1 and Figures 2, 5.
 
-A plain stack of fifty convolutions trains worse than one of twenty, on the training set too. So each block learns what to *add*:
+A plain stack of 56 layers trains worse than one of 20, on the training set too (Figure 1), and with healthy gradients: the
+depth is hard to optimise, though the further layers need only copy. So each block learns what to *add*:
 
     y = ReLU(F(x) + x),      ∂L/∂x = ∂L/∂y · (1 + ∂F/∂x)   (where the ReLU is open)
 
 If nothing is to be added, F = 0 is easy to learn, and the 1 carries the gradient past any number of blocks. Where the shape
-changes (first block of stages 2 to 4), x goes through a strided 1×1 convolution instead (the paper's option B).
+changes (in the first block of stages 2 to 4, and of stage 1 before bottlenecks, where only the channels grow), x goes
+through a 1×1 convolution with the block's stride instead (the paper's option B).
 
     images (N, 3, 224, 224) ─7×7/2→ (N, 64, 112, 112) ─pool/2→ (N, 64, 56, 56)
       ─layer1→ C2 (N, 256, 56, 56)  ─layer2→ C3 (N, 512, 28, 28)  ─layer3→ C4 (N, 1024, 14, 14)  ─layer4→ C5 (N, 2048, 7, 7)
-      ─mean over places→ (N, 2048) ─fc→ logits (N, 1000)              (channels of ResNet-50 and deeper; 18 and 34: a quarter)
+      ─mean over places→ (N, 2048) ─fc→ logits (N, 1000)        (channels of ResNet-50 and deeper; 18 and 34: a quarter)
 
-**The stride sits in the 3×3 convolution of a bottleneck** ("v1.5", as in torchvision, timm and every checkpoint in use), in the
+**The stride sits in the 3×3 convolution of a bottleneck** ("v1.5", as in torchvision, timm and their checkpoints), in the
 paper in the 1×1 before it, where three quarters of the positions are thrown away unseen. The parameters are the same;
 ResNet-50 needs 4.1 G multiply-adds instead of the paper's 3.8 G. ``stride_in="1x1"`` gives the paper's.
 """
@@ -77,7 +79,7 @@ class BasicBlock(Module):
 
 
 class Bottleneck(Module):
-    """1×1 down to a quarter, 3×3, 1×1 up again (Figure 5, right): as costly as a basic block, with 4 times the channels outside.
+    """1×1 down to a quarter, 3×3, 1×1 up again (Figure 5, right): as costly as a basic block, 4 times the channels outside.
 
     Shapes: (N, in_channels, H, W) → (N, 4·channels, ⌈H/stride⌉, ⌈W/stride⌉).
     """
@@ -130,13 +132,13 @@ class ResNet(Module):
         num_classes: logits per image.
         in_channels: 3 for colour, 1 for grey images.
         width: channels inside the blocks of the first stage; they double from stage to stage.
-        stem: "large" (7×7 stride 2, then max pooling: the paper's) or "small" (3×3, stride 1, no pooling) for images of 28 or
-            32 pixels, which the large stem would shrink to 7 or 8 before the first block. All strides are then a quarter.
-        output_stride: 32, or 16 or 8 for segmentation: the last one or two stages then keep their resolution and dilate their
-            3×3 convolutions instead, so that a unit sees as far as before (Chen et al. 2017, "DeepLab").
+        stem: "large" (7×7 stride 2, then max pooling: the paper's) or "small" (3×3, stride 1, no pooling) for images of 28
+            or 32 pixels, which the large stem would shrink to 7 or 8 before the first block. All strides are then a quarter.
+        output_stride: 32, or 16 or 8 for segmentation: the last one or two stages then keep their resolution and dilate
+            their 3×3 convolutions instead, so that a unit sees as far as before (Chen et al. 2017, "DeepLab").
         stride_in: "3x3" (v1.5) or "1x1" (the paper's), see the file's head. Basic blocks have no choice.
         zero_init: start the last norm of every block at γ = 0, so that each block starts as the identity
-            (Goyal et al. 2017, Section 5.1: +0.2 to 0.3 % accuracy at no cost).
+            (Goyal et al. 2017, Section 5.1).
         norm: builds a normalisation from a number of channels; detectors pass one with frozen statistics.
 
     Raises:

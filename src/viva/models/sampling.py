@@ -5,7 +5,7 @@ decoding; drawing from ``softmax(logits)`` is *ancestral* sampling. Three filter
 this order:
 
     temperature  z / t                          t < 1 sharpens, t > 1 flattens, t -> 0 is greedy
-    top-k        z_i -> -inf unless z_i is one of the k largest         (Fan et al. 2018, section 5)
+    top-k        z_i -> -inf unless z_i is one of the k largest         (Fan et al. 2018)
     top-p        z_i -> -inf unless i is in the nucleus: the smallest set of most probable tokens whose
                  probabilities add up to at least p                     (Holtzman et al. 2020, section 3.1)
 
@@ -24,6 +24,29 @@ import torch
 from torch import Tensor
 
 from viva.nn import KVCache
+from viva.nn.shapes import expect_shape, expect_tensor
+
+
+def check_choice(temperature: float, top_k: int | None, top_p: float | None) -> None:
+    """ValueError, or TypeError for what is no number, where no token could be chosen so."""
+    for name, value in (("temperature", temperature), ("top_p", top_p)):
+        if value is not None and not isinstance(value, int | float):
+            raise TypeError(f"{name} is {value!r}; expected a number")
+    if not temperature >= 0:
+        raise ValueError(f"temperature must be at least 0 (greedy), got {temperature}")
+    if top_k is not None and not isinstance(top_k, int):
+        raise TypeError(f"top_k is {top_k!r}; expected a whole number, or None for the whole vocabulary")
+    if top_k is not None and top_k < 1:
+        raise ValueError(f"top_k must be at least 1, got {top_k}; leave it out (None) to keep the whole vocabulary")
+    if top_p is not None and not 0 < top_p <= 1:
+        raise ValueError(f"top_p is a probability, 0 < p <= 1, got {top_p}; leave it out (None) to keep everything")
+
+
+def expect_something_to_predict(tokens: Tensor) -> None:
+    """ValueError unless tokens (B, T) have a second one: a language model's loss is a mean over tokens 2 … T."""
+    expect_shape("the loss", tokens, ("B", "T"))
+    if tokens.shape[1] < 2 or not tokens.shape[0]:
+        raise ValueError(f"the tokens have shape {tuple(tokens.shape)}; a loss over tokens 2 … T needs at least two of them")
 
 
 def scale_temperature(logits: Tensor, temperature: float) -> Tensor:
@@ -73,6 +96,7 @@ def sample(
     With ``top_k`` only k candidates are carried from the first step on, so that top-p sorts k numbers and not the
     vocabulary; where logits tie with the k-th one, ``topk`` decides which of them stays.
     """
+    check_choice(temperature, top_k, top_p)
     if temperature == 0:
         return logits.argmax(dim=-1)
     candidates = None
@@ -119,6 +143,10 @@ def generate(
     text. Raises ValueError, before the first step, where prompt and new tokens together exceed the model's
     ``max_length``: absolute positions do not exist beyond it, and the text is never cut silently.
     """
+    check_choice(temperature, top_k, top_p)
+    expect_tensor("the prompt", prompt)
+    if not isinstance(max_new_tokens, int):
+        raise TypeError(f"max_new_tokens is {max_new_tokens!r}; expected a whole number")
     if prompt.dim() != 2 or prompt.numel() == 0:
         raise ValueError(f"the prompt has shape {tuple(prompt.shape)}; expected (batch, time), both at least 1")
     if max_new_tokens < 0:
@@ -136,8 +164,7 @@ def generate(
         generator = torch.Generator(prompt.device).manual_seed(seed)
 
     choose = partial(sample, temperature=temperature, top_k=top_k, top_p=top_p, generator=generator)
-    # Without the bookkeeping that autograd would need a step's overhead shrinks by a twelfth; the copy is an ordinary
-    # tensor again, which one may train on.
+    # Inference mode spares each step autograd's bookkeeping; the copy is an ordinary tensor again, which one may train on.
     with torch.inference_mode():
         tokens = _continue(model, prompt, max_new_tokens, choose, stop_token)
     return tokens.clone()
@@ -155,7 +182,10 @@ def _continue(
     patience = 1 if prompt.device.type == "cpu" else 16
     step_input = prompt
     for end in range(length, total):
-        drawn = choose(model.next_logits(step_input, caches))  # (B,)
+        logits = model.next_logits(step_input, caches)  # (B, V)
+        if stop_token is not None and not 0 <= stop_token < logits.shape[-1]:
+            raise ValueError(f"stop_token {stop_token} is outside the vocabulary of {logits.shape[-1]}: no text would ever end")
+        drawn = choose(logits)  # (B,)
         if stop_token is not None:
             drawn = torch.where(running, drawn, stop_token)
             running = running & (drawn != stop_token)

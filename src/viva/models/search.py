@@ -18,12 +18,14 @@ whose rows are put in the order of the surviving beams.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
 from viva.models.transformer import Transformer
+from viva.nn.shapes import expect_tensor
 
 
 @dataclass(frozen=True)
@@ -68,6 +70,7 @@ def _check(model: Transformer, source: Tensor, start: int, stop: int, max_length
         raise ValueError(
             f"max_length is {max_length}; expected 1 to {model.config.max_length}, as far as the model's positions reach"
         )
+    expect_tensor("the source", source)
     if source.dim() != 2 or source.numel() == 0:
         raise ValueError(f"the source has shape {tuple(source.shape)}; expected (batch, time), both at least 1")
 
@@ -123,6 +126,8 @@ def beam_search(
     the vocabulary and on a width below 1.
     """
     _check(model, source, start, stop, max_length)
+    if not math.isfinite(alpha):
+        raise ValueError(f"alpha is {alpha}; expected a finite number (0: no penalty, 0.6: Vaswani et al. 2017)")
     if beam_width < 1:
         raise ValueError(f"beam_width is {beam_width}; expected at least 1 (1 is greedy search)")
     width, batch, device = beam_width, source.shape[0], source.device

@@ -4,7 +4,7 @@ The model runs once on its inputs, and every tensor operation on the way is seen
 "FLOPs" and usually mean this; a matrix product (m, k) x (k, n) has m·k·n of them). Counted are
 
     linear, matmul     m·k·n
-    convolution        outputs · (C_in / groups) · kernel height · kernel width      (transposed: inputs · C_out / groups · ...)
+    convolution        outputs · (C_in / groups) · kernel height · width      (transposed: inputs · (C_out / groups) · ...)
     attention          Q·Kᵀ and weights·V, each B · heads · T_q · T_k · d_head, the masked half of a causal one included
     LSTM, GRU          the gates' matrix products of every step
 
@@ -31,13 +31,13 @@ aten = torch.ops.aten
 
 
 def _product(first: int, second: int) -> Callable[..., int]:
-    """Matrix products: rows of the operand at ``first`` (all but its last dimension) times the operand at ``second``'s last two."""
+    """Matrix products: every number of the operand at ``first`` meets a row of the operand at ``second``."""
     return lambda args, out: args[first].numel() * args[second].shape[-1]
 
 
 def _convolution(args: tuple[Any, ...], out: Tensor) -> int:
     inputs, weight, transposed = args[0], args[1], args[6]
-    # weight: (C_out, C_in / groups, ...), transposed (C_in, C_out / groups, ...): each side's every value meets one row of it.
+    # weight (C_out, C_in / groups, ...): one row for each output; transposed (C_in, C_out / groups, ...): for each input.
     return (inputs if transposed else out).numel() * weight[0].numel()
 
 
@@ -94,7 +94,7 @@ class _Counter(TorchDispatchMode):
 
 @contextmanager
 def _evaluating(model: nn.Module) -> Iterator[None]:
-    """Evaluation mode (no dropout, running statistics stay), without gradients and without the fused encoder of nn.Transformer."""
+    """Evaluation mode (no dropout, running statistics stay), without gradients and nn.Transformer's fused encoder."""
     modes = {module: module.training for module in model.modules()}
     fused = torch.backends.mha.get_fastpath_enabled()
     torch.backends.mha.set_fastpath_enabled(False)
@@ -142,7 +142,10 @@ class Layer:
         return self.name.rpartition(".")[2].isdigit()
 
     def same(self, other: Layer) -> bool:
-        """Whether another layer repeats this one under another name. A part that layers share has run under its first name only."""
+        """Whether another layer repeats this one under another name.
+
+        A part that layers share has run under its first name only, hence the output that may be None.
+        """
         return (
             (self.kind, self.parameters, self.mult_adds) == (other.kind, other.parameters, other.mult_adds)
             and (self.output == other.output or None in (self.output, other.output))

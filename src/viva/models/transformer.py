@@ -2,16 +2,17 @@
 
 Vaswani, Shazeer, Parmar, Uszkoreit, Jones, Gomez, Kaiser and Polosukhin 2017, *Attention Is All You Need*, sections
 3.1 to 3.4. Every sub-layer is wrapped as ``norm(x + sublayer(x))`` (post-norm); ``pre_norm=True`` gives the later
-``x + sublayer(norm(x))``, which trains without warm-up because the residual path is never normalised:
+``x + sublayer(norm(x))``, which trains without warm-up (Xiong et al. 2020) because the residual path is never normalised:
 
     source (B, S) -> embedding * sqrt(d_model) + sinusoids (B, S, d_model)
         encoder layer:  self-attention (padding mask); feed-forward
     target (B, T) -> embedding * sqrt(d_model) + sinusoids (B, T, d_model)
-        decoder layer:  self-attention (causal mask); attention to the encoder's output (padding mask); feed-forward
+        decoder layer:  self-attention (causal mask); cross-attention, queries from the decoder, keys and values from
+                        the encoder's output (padding mask); feed-forward
     logits (B, T, V) = decoder output @ embedding^T
 
 One matrix serves as source embedding, target embedding and output layer (section 3.4). Its entries start with variance
-1 / d_model, which suits the output layer; times sqrt(d_model) the embeddings weigh as much as the sinusoids.
+1 / d_model, which suits the output layer; times sqrt(d_model) the embeddings weigh about as much as the sinusoids.
 All T predictions are made in one pass in training, because the causal mask hides what each must predict.
 ``viva.models.search`` writes translations with it: greedily, or with a beam.
 """
@@ -40,6 +41,7 @@ from viva.nn import (
     normal_,
     xavier_uniform_,
 )
+from viva.nn.shapes import expect_tensor
 
 
 @dataclass(frozen=True)
@@ -64,7 +66,11 @@ class TransformerConfig:
 
 
 class FeedForward(nn.Module):
-    """``contract(relu(expand(x)))``, the same at every position (section 3.3): (B, T, d_model) -> the same."""
+    """``contract(relu(expand(x)))``, the same at every position (section 3.3): (B, T, d_model) -> the same.
+
+    The dropout in between, and that on attention's weights, are ``torch.nn.Transformer``'s: the paper drops only
+    what a sub-layer adds, and embeddings.
+    """
 
     def __init__(self, config: TransformerConfig) -> None:
         super().__init__()
@@ -196,7 +202,7 @@ class Transformer(nn.Module):
 
     @torch.no_grad()
     def reset_parameters(self) -> None:
-        """Embedding from N(0, 1 / sqrt(d_model)), matrices by Xavier's uniform rule, biases 0."""
+        """Embedding from N(0, 1 / d_model), matrices by Xavier's uniform rule, biases 0."""
         for module in self.modules():
             if isinstance(module, Linear):
                 xavier_uniform_(module.weight)
@@ -271,6 +277,7 @@ class Transformer(nn.Module):
         return None if self.config.padding_index is None else tokens != self.config.padding_index
 
     def _mask(self, name: str, tokens: Tensor, mask: Tensor | None) -> Tensor | None:
+        expect_tensor(f"the {name}", tokens)
         if tokens.dim() != 2:
             raise ValueError(f"the {name} has shape {tuple(tokens.shape)}; expected (batch, time)")
         mask = self.padding_of(tokens) if mask is None else mask

@@ -1,8 +1,8 @@
 """U-Net: Ronneberger, Fischer and Brox 2015, "U-Net: convolutional networks for biomedical image segmentation", Figure 1.
 
-Segmentation needs to know *what* is at a pixel, which takes a wide view, and *where* its edge is, which takes full resolution.
-The left arm of the U halves the size and doubles the channels, level by level, to see widely; the right arm goes back up and at
-each level takes over (concatenates, an FCN would add) the map that the left arm had there, to see sharply.
+Segmentation needs to know *what* is at a pixel, which takes a wide view, and *where* its edge is, which takes full
+resolution. The left arm of the U halves the size and doubles the channels, level by level, to see widely; the right arm goes
+back up and at each level takes over (concatenates, an FCN would add) the map that the left arm had there, to see sharply.
 
     572² ×1 ─3×3─3×3→ 568² ×64 ──────────────── crop to 392² ────────────────→ ⊕ 392² ×128 ─3×3─3×3→ 388² ×64 ─1×1→ 388² ×2
               ↓ pool                                                            ↑ up 2×2
@@ -14,9 +14,10 @@ each level takes over (concatenates, an FCN would add) the map that the left arm
               ↓                           ↑
              32² ─→ 28² ×1024 ────────────┘
 
-The paper's convolutions are *valid*: no padding, so every output pixel has seen real pixels only, the border of 92 on each side
-is lost, and large images are cut into overlapping tiles whose insides fit together without a seam. ``padding="same"`` pads with
-zeros and returns what came in, H×W; it is what most people now call a U-Net. The parameters are the same: 31,030,658.
+The paper's convolutions are *valid*: no padding, so every output pixel has seen real pixels only, the border of 92 on each
+side is lost, and large images are cut into overlapping tiles whose insides fit together without a seam. ``padding="same"``
+pads with zeros and returns the size that came in, H×W; it is what most people now call a U-Net. The parameters are the same:
+31,030,658.
 """
 
 from __future__ import annotations

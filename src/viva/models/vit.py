@@ -11,8 +11,9 @@ other; the class token's last state is classified:
                 x = x + contract(gelu(expand(norm(x))))    # exact GELU
     logits (B, num_classes) = head(norm(x)[:, 0])
 
-Attention costs O(N^2): halving the patch quadruples N. Nothing but the positions tells the model that the image is
-two-dimensional, and the positions are learned too; hence the need for much data. A model trained at one resolution
+Attention costs O(N^2): halving the patch quadruples N. Every patch sees all others from the first layer on. After the
+cutting nothing but the positions tells the model that the image is two-dimensional, and the positions are learned too;
+hence the need for much data, or for strong augmentation (DeiT, Touvron et al. 2021). A model trained at one resolution
 runs at another once its positions, seen as a small image, are interpolated (``interpolate_positions``).
 """
 
@@ -46,6 +47,8 @@ class ViTConfig:
     dropout: float = 0.0
 
     def __post_init__(self) -> None:
+        if self.patch_size < 1 or self.num_layers < 0:
+            raise ValueError(f"patch_size = {self.patch_size} and num_layers = {self.num_layers}; expected at least 1 and 0")
         if self.image_size < self.patch_size or self.image_size % self.patch_size:
             raise ValueError(
                 f"an image of {self.image_size} pixels does not divide into patches of {self.patch_size}; "
@@ -158,9 +161,9 @@ class ViT(nn.Module):
 
     @torch.no_grad()
     def reset_parameters(self) -> None:
-        """N(0, 0.02) for every matrix, the class token and the positions; biases 0.
+        """N(0, 0.02²) for every matrix, the class token and the positions; biases 0.
 
-        The paper starts its head at 0 (section D.1); here it starts like the rest, so that features matter at once.
+        For fine-tuning the paper puts on a head of zeros (section 3.2); here it starts like the rest.
         """
         for name, parameter in self.named_parameters():
             if name.endswith("bias"):
@@ -222,18 +225,18 @@ def _example() -> tuple[Tensor, ...]:
 
 
 @published(
-    paper=DEIT, reference="timm.models.vit_tiny_patch16_224", paper_parameters=5e6, paper_mult_adds=1.3e9, example=_example
+    paper=DEIT, reference="timm.models.vit_tiny_patch16_224", paper_parameters=5e6, example=_example
 )
 def vit_ti_16(**options: Any) -> ViT:
-    """ViT-Ti/16: 5,717,416 parameters; ``options`` are fields of ``ViTConfig``."""
+    """ViT-Ti/16: 5,717,416 parameters, 1.25 G multiply-adds; ``options`` are fields of ``ViTConfig``."""
     return _vit("Ti", 16, options)
 
 
 @published(
-    paper=DEIT, reference="timm.models.vit_small_patch16_224", paper_parameters=22e6, paper_mult_adds=4.6e9, example=_example
+    paper=DEIT, reference="timm.models.vit_small_patch16_224", paper_parameters=22e6, example=_example
 )
 def vit_s_16(**options: Any) -> ViT:
-    """ViT-S/16: 22,050,664 parameters."""
+    """ViT-S/16: 22,050,664 parameters, 4.60 G multiply-adds."""
     return _vit("S", 16, options)
 
 

@@ -6,12 +6,12 @@ starts and `losses` say how wrong it came out. `backprop` is a reverse-mode auto
 working with every number, both with names of their own (`from viva.nn import backprop`); `shapes` has the sentences with
 which all of them refuse a wrong input.
 
-Everything below is imported from here: `from viva.nn import Conv2d, softmax`. A layer is a `torch.nn.Module` whose
-parameters are named, shaped and drawn as those of its `torch.nn` counterpart, so that state dicts fit. Its forward path is
-PyTorch's fused kernel, and the definition stands beside it (`conv2d_naive`, `explained_attention`, `normalise`,
-`activations.FORMULAS`): the tests hold both equal. Device and dtype follow the input; float32, float64, bfloat16, autocast
-and `torch.compile` all work. This room imports nothing of Viva but itself and
-`viva.language`, in which `by_hand` writes.
+Everything below is imported from here: `from viva.nn import Conv2d, softmax`. A layer is a `torch.nn.Module`; where
+`torch.nn` has the same one, its parameters are named, shaped and drawn as there, so that state dicts fit (attention alone
+has query, key and value apart, where torch keeps one matrix). Its forward path is PyTorch's fused kernel, and the definition
+stands beside it (`conv2d_naive`, `explained_attention`, `normalise`, `activations.FORMULAS`): the tests hold both equal.
+Device and dtype follow the input; float32, float64, bfloat16, autocast and `torch.compile` all work. This room imports
+nothing of Viva but itself and `viva.language`, in which `by_hand` writes.
 
 To add a part: write `nn/<idea>.py`, which opens with what it is, the paper, the shapes and the formula; check inputs with
 `shapes.expect_shape` and `shapes.expect_floating`; name it in the list below; and hold it equal to an independent

@@ -1,10 +1,11 @@
 """Activations: the bend between two linear layers, without which they would be one.
 
-All work on every number by itself and keep the shape, except softmax, which turns one axis into a distribution.
+All keep the shape. All but softmax work on every number by itself; softmax turns one axis into a distribution. What they do
+to the gradient decides which one is used: the chain rule multiplies by the derivative (of the first four, on the right).
 
-    sigmoid      1 / (1 + e⁻ˣ)                 (0, 1)       derivative y (1 − y) ≤ 1/4: ten of them leave a millionth
+    sigmoid      1 / (1 + e⁻ˣ)                 (0, 1)       y (1 − y) ≤ 1/4: ten in a row leave a millionth at most
     tanh         (eˣ − e⁻ˣ) / (eˣ + e⁻ˣ)       (−1, 1)      1 − y² ≤ 1, centred on 0; equals 2 sigmoid(2x) − 1
-    ReLU         max(0, x)                     [0, ∞)       0 or 1; a unit that is always below 0 is dead
+    ReLU         max(0, x)                     [0, ∞)       0 or 1; a unit whose x is never above 0 is dead
     leaky ReLU   max(x, a x), a = 0.01         (−∞, ∞)      a or 1; nobody dies
     GELU         x Φ(x)                        [−0.17, ∞)   Φ the normal distribution function (Hendrycks & Gimpel 2016)
     SiLU         x sigmoid(x)                  [−0.28, ∞)   also swish (Elfwing et al. 2018; Ramachandran et al. 2017)
@@ -24,39 +25,45 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from viva.nn.shapes import expect_floating
+from viva.nn.shapes import expect_floating, expect_tensor
 
 
 def sigmoid(x: Tensor) -> Tensor:
-    """1 / (1 + e⁻ˣ), in (0, 1)."""
+    """1 / (1 + e⁻ˣ), in (0, 1). Any shape."""
+    expect_tensor("sigmoid", x)
     return torch.sigmoid(x)
 
 
 def tanh(x: Tensor) -> Tensor:
-    """(eˣ − e⁻ˣ) / (eˣ + e⁻ˣ), in (−1, 1)."""
+    """(eˣ − e⁻ˣ) / (eˣ + e⁻ˣ), in (−1, 1). Any shape."""
+    expect_tensor("tanh", x)
     return torch.tanh(x)
 
 
 def relu(x: Tensor) -> Tensor:
     """max(0, x). At 0, where there is no derivative, PyTorch and Viva take 0."""
+    expect_tensor("relu", x)
     return torch.relu(x)
 
 
 def leaky_relu(x: Tensor, negative_slope: float = 0.01) -> Tensor:
-    """x above 0, negative_slope · x below (Maas et al. 2013)."""
+    """x above 0, negative_slope · x below (Maas et al. 2013). TypeError for integers."""
+    expect_floating("leaky_relu", x)
     return F.leaky_relu(x, negative_slope)
 
 
 def gelu(x: Tensor, approximate: str = "none") -> Tensor:
     """x Φ(x), exactly, or with approximate="tanh" as x (1 + tanh(√(2/π) (x + 0.044715 x³))) / 2.
 
-    ValueError for another word.
+    ValueError for another word, TypeError for integers.
     """
+    expect_floating("gelu", x)
     return F.gelu(x, approximate=_approximation(approximate))
 
 
 def silu(x: Tensor) -> Tensor:
-    """x sigmoid(x)."""
+    """x sigmoid(x). TypeError for integers."""
+    expect_floating("silu", x)
     return F.silu(x)
 
 
@@ -101,11 +108,15 @@ FORMULAS: dict[str, Callable[[Tensor], Tensor]] = {
 
 
 class Sigmoid(nn.Module):
+    """`sigmoid` of any shape."""
+
     def forward(self, x: Tensor) -> Tensor:
         return sigmoid(x)
 
 
 class Tanh(nn.Module):
+    """`tanh` of any shape."""
+
     def forward(self, x: Tensor) -> Tensor:
         return tanh(x)
 
@@ -118,21 +129,25 @@ class ReLU(nn.Module):
         self.inplace = inplace
 
     def forward(self, x: Tensor) -> Tensor:
-        return torch.relu_(x) if self.inplace else relu(x)
+        expect_tensor("ReLU", x)
+        return torch.relu_(x) if self.inplace else torch.relu(x)
 
 
 class ReLU6(nn.Module):
-    """min(max(0, x), 6): MobileNet's, made for arithmetic of few bits (Sandler et al. 2018)."""
+    """min(max(0, x), 6): MobileNet's, for a bounded range survives arithmetic of few bits (Sandler et al. 2018)."""
 
     def __init__(self, inplace: bool = False) -> None:
         super().__init__()
         self.inplace = inplace
 
     def forward(self, x: Tensor) -> Tensor:
+        expect_tensor("ReLU6", x)
         return F.relu6(x, self.inplace)
 
 
 class LeakyReLU(nn.Module):
+    """`leaky_relu` of any shape: x above 0, negative_slope · x below."""
+
     def __init__(self, negative_slope: float = 0.01) -> None:
         super().__init__()
         self.negative_slope = negative_slope
@@ -152,6 +167,7 @@ class GELU(nn.Module):
         self.approximate = _approximation(approximate)
 
     def forward(self, x: Tensor) -> Tensor:
+        expect_floating("GELU", x)
         return F.gelu(x, approximate=self.approximate)
 
     def extra_repr(self) -> str:
@@ -159,15 +175,20 @@ class GELU(nn.Module):
 
 
 class SiLU(nn.Module):
+    """`silu` of any shape. `inplace` writes over the input; in training that saves nothing, for SiLU's gradient needs x."""
+
     def __init__(self, inplace: bool = False) -> None:
         super().__init__()
         self.inplace = inplace
 
     def forward(self, x: Tensor) -> Tensor:
+        expect_floating("SiLU", x)
         return F.silu(x, self.inplace)
 
 
 class Softmax(nn.Module):
+    """`softmax` along the axis `dim`; the same shape."""
+
     def __init__(self, dim: int = -1) -> None:
         super().__init__()
         self.dim = dim

@@ -3,12 +3,14 @@
     attention(Q, K, V) = softmax(Q Kᵀ / √d_head) V
 
 Vaswani et al. 2017, "Attention Is All You Need", §3.2. Q is (B, heads, Tq, d_head); K and V are (B, heads, Tk, d_head);
-the weights are (B, heads, Tq, Tk), and each of their rows sums to 1. The root keeps the scores' variance at 1 when
-the entries of q and k have variance 1 (their dot product has variance d_head): without it the softmax saturates
-and its gradient vanishes. Several heads look at d_model / heads dimensions each, side by side; with *grouped queries*
-(Ainslie et al. 2023) several query heads share one head of keys and values, which makes the cache smaller.
+the weights are (B, heads, Tq, Tk), and each of their rows sums to 1. The root keeps the scores' variance at 1 where
+the entries of q and k are independent with mean 0 and variance 1 (their dot product has variance d_head): without it
+the softmax saturates and its gradient vanishes. Each head has projections of its own, from all of d_model to d_model /
+heads dimensions, so that it can look for something else; with *grouped queries* (Ainslie et al. 2023) several query
+heads share one head of keys and values, which makes the cache smaller. Compared are all Tq · Tk pairs: the cost is
+quadratic in the length, the path between any two places one step.
 
-Two paths give the same numbers: ``attention`` calls the fused kernel, which never stores the Tq × Tk weights;
+Two paths give the same numbers: ``attention`` calls the fused kernel, which need not store the Tq × Tk weights;
 ``explained_attention`` is the formula line by line, and hands the weights back. A query that may attend to nothing
 gets the zero vector and zero weights from both, and passes no gradient (softmax alone would answer nan).
 """
@@ -23,7 +25,7 @@ from torch import Tensor, nn
 
 from viva.nn.linear import Linear
 from viva.nn.positions import Rotary
-from viva.nn.shapes import expect_shape
+from viva.nn.shapes import expect_floating, expect_shape, expect_tensor
 
 # --- Masks: True = may attend ----------------------------------------------------------------------------------------
 
@@ -33,6 +35,7 @@ def padding_mask(lengths: Tensor, max_length: int) -> Tensor:
 
     The two ones stand for the heads and the queries: everybody is kept from the same keys.
     """
+    expect_tensor("padding_mask", lengths)
     if lengths.dim() != 1 or lengths.is_floating_point() or lengths.dtype == torch.bool:
         raise ValueError(
             f"lengths are {lengths.dtype} of shape {tuple(lengths.shape)}; expected one integer per sequence, shape (B,)"
@@ -47,6 +50,8 @@ def causal_mask(queries: int, keys: int, offset: int | None = None, device: torc
     ``offset`` is how many keys came before the first query; by default keys − queries, so that the last query sees
     every key: what a decoder needs whose cache holds the past.
     """
+    if queries < 0 or keys < 0:
+        raise ValueError(f"a mask of {queries} queries and {keys} keys was asked for; both start at 0")
     offset = keys - queries if offset is None else offset
     return torch.ones(queries, keys, dtype=torch.bool, device=device).tril(offset)
 
@@ -67,7 +72,7 @@ def attention(
 
     Raises ValueError for shapes that do not fit and TypeError for a mask that is not boolean.
     """
-    _check(q, k, v, mask, causal)
+    _check(q, k, v, mask, causal, dropout, scale)
     heads, kv_heads, queries, keys = q.shape[1], k.shape[1], q.shape[2], k.shape[2]
     if mask is not None and _allows_everything(mask):
         mask = None
@@ -111,8 +116,11 @@ def explained_attention(
     q: Tensor, k: Tensor, v: Tensor, *,
     mask: Tensor | None = None, causal: bool = False, dropout: float = 0.0, scale: float | None = None,
 ) -> tuple[Tensor, Tensor]:  # fmt: skip
-    """The same as ``attention``, line by line: (output, weights (B, heads, Tq, Tk)). Weights are those before dropout."""
-    _check(q, k, v, mask, causal)
+    """The same as ``attention``, line by line: (output (B, heads, Tq, d_value), weights (B, heads, Tq, Tk)).
+
+    The weights are those before dropout. Raises what ``attention`` raises.
+    """
+    _check(q, k, v, mask, causal, dropout, scale)
     heads, kv_heads, queries, keys = q.shape[1], k.shape[1], q.shape[2], k.shape[2]
     if kv_heads != heads:  # query heads 0, 1, … of a group look at the same keys
         k = k.repeat_interleave(heads // kv_heads, dim=1)  # (B, heads, Tk, d_head)
@@ -131,7 +139,11 @@ def explained_attention(
     return F.dropout(weights, dropout, training=dropout > 0) @ v, weights
 
 
-def _check(q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None, causal: bool) -> None:
+def _check(
+    q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None, causal: bool, dropout: float, scale: float | None
+) -> None:
+    for who, x in (("attention's q", q), ("attention's k", k), ("attention's v", v)):
+        expect_floating(who, x)
     shapes = f"q {tuple(q.shape)}, k {tuple(k.shape)}, v {tuple(v.shape)}"
     if not q.dim() == k.dim() == v.dim() == 4:
         raise ValueError(f"attention needs (batch, heads, time, d_head) three times; got {shapes}")
@@ -143,9 +155,16 @@ def _check(q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None, causal: bool) -
         )
     if q.shape[1] % k.shape[1]:
         raise ValueError(f"{shapes}: the {q.shape[1]} query heads cannot share {k.shape[1]} key heads evenly")
+    if not q.shape[-1]:
+        raise ValueError(f"{shapes}: d_head is 0; expected at least 1")
+    if not 0.0 <= dropout <= 1.0:
+        raise ValueError(f"dropout is {dropout}; expected the probability of dropping a weight, between 0 and 1")
+    if scale is not None and not math.isfinite(scale):
+        raise ValueError(f"scale is {scale}; expected a finite number, or None for 1/√d_head")
     if causal and q.shape[2] > k.shape[2]:
         raise ValueError(f"{shapes}: causal attention needs a key for every query, but there are fewer keys than queries")
     if mask is not None:
+        expect_tensor("attention's mask", mask)
         if mask.dtype != torch.bool:
             raise TypeError(f"mask is {mask.dtype}; expected torch.bool with True = may attend (mask == 1, or mask > -1)")
         full = (q.shape[0], q.shape[1], q.shape[2], k.shape[2])
@@ -236,10 +255,14 @@ class MultiHeadAttention(nn.Module):
         bias: bool = True, output_bias: bool | None = None, dropout: float = 0.0, rotary: Rotary | None = None,
     ) -> None:  # fmt: skip
         super().__init__()
+        if not 0.0 <= dropout <= 1.0:
+            raise ValueError(f"dropout is {dropout}; expected the probability of dropping a weight, between 0 and 1")
         if d_head is None:
             if num_heads < 1 or d_model % num_heads:
                 raise ValueError(f"d_model = {d_model} cannot be split evenly among num_heads = {num_heads}; give d_head")
             d_head = d_model // num_heads
+        if rotary is not None and rotary.d_head != d_head:
+            raise ValueError(f"rotary positions for d_head = {rotary.d_head} do not fit heads of {d_head}")
         num_kv_heads = num_heads if num_kv_heads is None else num_kv_heads
         if num_kv_heads < 1 or num_heads % num_kv_heads:
             raise ValueError(f"num_heads = {num_heads} query heads cannot share num_kv_heads = {num_kv_heads} evenly")
@@ -260,6 +283,9 @@ class MultiHeadAttention(nn.Module):
         mask: bool, True = may attend, broadcastable to (B, heads, Tq, Tk). cache: with self-attention, x follows what
         the cache holds (Tk counts both); with a context, the context's keys and values are computed at the first
         call and taken from the cache afterwards.
+
+        Raises ValueError for shapes that do not fit, a cache of another context, and rotary positions with a context;
+        TypeError for a mask that is not boolean.
         """
         expect_shape("MultiHeadAttention", x, ("B", "T", self.query.in_features))
         if context is not None:

@@ -2,9 +2,10 @@
 
 Computing forwards, every result remembers its parents and its operation: together they are the *tape*. For a loss L,
 start from ∂L/∂L = 1, walk the tape backwards, and multiply at each operation by its own small derivative (the chain
-rule); where a value was used twice its gradients add up. One walk gives the derivative by every number in the
-network, for about twice the price of computing L: Rumelhart, Hinton & Williams 1986, "Learning representations by
-back-propagating errors"; Linnainmaa 1970 for the general method.
+rule); where a value was used twice its gradients add up. One walk gives the derivative of L with respect to every
+number in the network, for about twice the price of computing L, however many parameters there are (finite differences
+would compute L once more for each): Rumelhart, Hinton & Williams 1986, "Learning representations by back-propagating
+errors"; Linnainmaa 1970 for the general method.
 
     y = f(a, b)   ⇒   ∂L/∂a += ∂L/∂y · ∂y/∂a,   ∂L/∂b += ∂L/∂y · ∂y/∂b      (a gradient has its array's shape, float64)
 
@@ -150,7 +151,7 @@ def linear(x: Any, weight: Any, bias: Any) -> Tensor:
 
 
 def mse(prediction: Any, target: Any) -> Tensor:
-    """The mean of (prediction − target)² over all entries; both of the same shape."""
+    """The mean of (prediction − target)² over all entries; both of the same shape, or ValueError."""
     prediction, target = _tensor(prediction), _tensor(target)
     if prediction.shape != target.shape:
         raise ValueError(f"mse of a prediction {prediction.shape} and a target {target.shape}: the shapes must be equal")
@@ -163,7 +164,10 @@ def mse(prediction: Any, target: Any) -> Tensor:
 
 
 def cross_entropy(logits: Any, targets: Any) -> Tensor:
-    """Mean of −ln softmax(logits)[target]: logits (N, classes), targets (N,) integers. Its gradient: (softmax − onehot) / N."""
+    """Mean of −ln softmax(logits)[target]: logits (N, classes), targets (N,) integers → ().
+
+    Its gradient with respect to the logits: (softmax − one-hot) / N. ValueError for shapes or classes that do not fit.
+    """
     logits, targets = _tensor(logits), np.asarray(targets)
     if logits.data.ndim != 2 or targets.shape != logits.shape[:1] or targets.dtype.kind not in "iu":
         raise ValueError(
@@ -191,6 +195,8 @@ def cross_entropy(logits: Any, targets: Any) -> Tensor:
 
 @dataclass(frozen=True)
 class Operation:
+    """What a result remembers of how it was made, and how its gradient goes back."""
+
     written: str  # with {} for each parent
     forward: Rule
     backward: Rule

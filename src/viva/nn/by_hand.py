@@ -9,6 +9,8 @@ and the very code that differentiates writes down its working, operation by oper
 from __future__ import annotations
 
 import argparse
+import os
+import sys
 from dataclasses import dataclass
 from typing import Any, cast
 
@@ -27,7 +29,10 @@ def say(value: float) -> str:
 
 @dataclass(frozen=True)
 class Written:
-    """``value`` and the ``text`` of its working; ``rank`` of the text's last operation: 0 sum, 1 product, 2 power, 3 one number."""
+    """``value`` and the ``text`` of its working.
+
+    ``rank`` of the text's last operation decides about brackets: 0 sum, 1 product, 2 power, 3 one number.
+    """
 
     value: float
     text: str
@@ -188,4 +193,7 @@ def example() -> Tensor:
 def main() -> None:
     parser = argparse.ArgumentParser(description="A small network's forward and backward pass, with every number.")
     parser.add_argument("--lang", choices=LANGUAGES, default="en")
-    print(explain(example(), cast(Language, parser.parse_args().lang)))
+    try:
+        print(explain(example(), cast(Language, parser.parse_args().lang)), flush=True)
+    except BrokenPipeError:  # read by `head`, which has seen enough; the interpreter's own flush must not fail again
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

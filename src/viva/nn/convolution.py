@@ -1,16 +1,21 @@
 """Convolution: one small set of weights looks at every place of the image.
 
+What is worth seeing in one corner is worth seeing in another: so the weights are shared, their number does not depend on
+the image's size, and a shifted input gives a shifted output (by whole strides, borders aside).
+
     y[n, o, i, j] = b[o] + Σ_c Σ_u Σ_v  w[o, c, u, v] · x[n, c, row, column]
     row = i · stride + u · dilation − padding, column = j · stride + v · dilation − padding; outside the image x is 0
 
     x (N, C_in, H, W), w (C_out, C_in / groups, kh, kw), b (C_out,)  ->  y (N, C_out, H_out, W_out)
     H_out = ⌊(H + 2 padding − dilation (kh − 1) − 1) / stride⌋ + 1
+    with groups, c runs over the C_in / groups input channels of o's own group
 
 (Signal processing would flip the kernel and call this cross-correlation; a learned kernel does not mind.) The same sum is
 here three times: `conv2d_naive` as it is written, `conv2d_unfold` as one matrix product over all windows, and `conv2d`,
-PyTorch's kernels; they agree, and the tests hold them to it. A layer costs C_out · C_in / groups · kh · kw multiply-adds for
-each output place. The transposed convolution is the gradient of the convolution with respect to its input: where that
-gathers a window into a number, this stamps a number's kernel onto the output, and images grow.
+PyTorch's kernels; they agree, and the tests hold them to it. A layer has C_out · C_in / groups · kh · kw weights and C_out
+biases, and each output place costs as many multiply-adds as there are weights. The transposed convolution is the gradient of
+the convolution with respect to its input: where that gathers a window into a number, this stamps a number's kernel onto the
+output, and images grow.
 """
 
 from __future__ import annotations
@@ -60,7 +65,7 @@ def conv2d(
 
     ValueError for channels or groups that do not fit and for a kernel larger than the image, TypeError for mixed dtypes.
     """
-    if x.dim() != 4:  # PyTorch would take an image without a batch
+    if not isinstance(x, Tensor) or x.dim() != 4:  # PyTorch would take an image without a batch
         expect_shape("conv2d", x, ("N", weight.shape[1] * groups, "H", "W"))
     try:
         return F.conv2d(x, weight, bias, stride, padding, dilation, groups)
@@ -154,9 +159,10 @@ def conv_transpose2d(
     """The gradient of `conv2d` with respect to its input: (N, C_in, H, W) -> (N, C_out, H_out, W_out).
 
     The weight is (C_in, C_out / groups, kh, kw), what a convolution from C_out to C_in channels would have.
-    H_out = (H − 1) stride − 2 padding + dilation (kh − 1) + 1 + output_padding. With a stride s, s different input heights
-    give one convolution output; `output_padding` < max(stride, dilation) says which of them to return to. Kernels that
-    the stride does not divide overlap unevenly: the checkerboards of Odena et al. 2016.
+    H_out = (H − 1) stride − 2 padding + dilation (kh − 1) + 1 + output_padding. A convolution of stride s gives one output
+    height for s different input heights; `output_padding` says which of them to return to. Kernels whose size the stride
+    does not divide overlap unevenly: the chequerboards of Odena et al. 2016. ValueError for channels or groups that do not
+    fit, an output without a pixel, and output_padding ≥ max(stride, dilation); TypeError for mixed dtypes.
     """
     _transposed_sizes("conv_transpose2d", x, weight, stride, padding, output_padding, dilation, groups)
     return F.conv_transpose2d(x, weight, bias, stride, padding, output_padding, groups, dilation)
@@ -166,7 +172,7 @@ def conv_transpose2d_naive(
     x: Tensor, weight: Tensor, bias: Tensor | None = None,
     stride: IntPair = 1, padding: IntPair = 0, output_padding: IntPair = 0, dilation: IntPair = 1, groups: int = 1,
 ) -> Tensor:  # fmt: skip
-    """The definition: every input number stamps its kernel, multiplied by itself, onto the output; the padding is cut off."""
+    """The definition: every input number stamps its kernel, times itself, onto the output; the padding is cut off."""
     out_size = _transposed_sizes("conv_transpose2d_naive", x, weight, stride, padding, output_padding, dilation, groups)
     (sh, sw), (ph, pw), (dh, dw) = pair(stride), pair(padding), pair(dilation)
     batch, in_channels, height, width = x.shape
@@ -232,7 +238,7 @@ class Conv2d(_Convolution):
 
 
 class ConvTranspose2d(_Convolution):
-    """`conv_transpose2d` with a weight (in_channels, out_channels / groups, kh, kw) and a bias (out_channels,) of its own."""
+    """`conv_transpose2d` with its own weight (in_channels, out_channels / groups, kh, kw) and bias (out_channels,)."""
 
     transposed = True
 
@@ -253,8 +259,8 @@ class DepthwiseSeparableConv2d(nn.Module):
     """A k × k convolution in two: a kernel for each channel, then a 1 × 1 mixture (Howard et al. 2017, section 3.1).
 
     (N, in_channels, H, W) -> (N, out_channels, H_out, W_out) for k² C_in + C_in C_out multiply-adds at each place instead
-    of k² C_in C_out: a ratio of 1 / C_out + 1 / k², about 1/9 for k = 3. `between` stands after the depthwise
-    convolution (MobileNet: batch norm and ReLU).
+    of k² C_in C_out: a ratio of 1 / C_out + 1 / k², about 1/9 for k = 3 and many channels. `between` stands after the
+    depthwise convolution (MobileNet: batch norm and ReLU).
     """
 
     def __init__(

@@ -1,12 +1,14 @@
-"""Dropout: noise that forbids units to rely on one another (Srivastava et al. 2014), and its relative for whole blocks.
+"""Dropout: noise that keeps units from relying on one another (Srivastava et al. 2014), and its relative for whole blocks.
 
-    training    y = x · m / (1 − p)      m ~ Bernoulli(1 − p), drawn anew at every call
+    training    y = x · m / (1 − p)      m ~ Bernoulli(1 − p), drawn anew at every call; the same shape
     evaluation  y = x
 
 Dividing by 1 − p ("inverted" dropout) keeps E[y] = x, so that evaluation needs no factor; the paper multiplied the weights
-by 1 − p at test time instead. The variance does grow, by x² p / (1 − p). `Dropout` draws one m for each number,
-`StochasticDepth` (Huang et al. 2016) one for each sample of the batch: it silences the body of a residual block, and the
-sample takes only the shortcut, as if the network were shallower.
+by 1 − p at test time instead. The variance does grow, by x² p / (1 − p). Every pass trains another of the 2ⁿ networks to
+which n units can be thinned, all with the same weights; evaluation approximates their mean.
+
+`Dropout` draws one m for each number, `StochasticDepth` (Huang et al. 2016) one for each sample of the batch: it silences
+the body of a residual block, and the sample takes only the shortcut, as if the network were shallower.
 """
 
 from __future__ import annotations
@@ -14,7 +16,7 @@ from __future__ import annotations
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from viva.nn.shapes import expect_floating
+from viva.nn.shapes import expect_floating, expect_shape
 
 
 def _probability(who: str, p: float) -> float:
@@ -51,6 +53,8 @@ class StochasticDepth(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         expect_floating("StochasticDepth", x)
+        if not x.dim():
+            expect_shape("StochasticDepth", x, ("N", "..."))
         if not self.training or self.p == 0.0:
             return x
         alive = x.new_empty((x.shape[0],) + (1,) * (x.dim() - 1)).bernoulli_(1.0 - self.p)  # (N, 1, ..., 1)

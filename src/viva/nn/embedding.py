@@ -13,6 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from viva.nn.initialisation import constant_, normal_
+from viva.nn.shapes import expect_tensor
 
 
 class Embedding(nn.Module):
@@ -41,6 +42,7 @@ class Embedding(nn.Module):
             constant_(self.weight[self.padding_index], 0.0)
 
     def forward(self, ids: Tensor) -> Tensor:
+        expect_tensor("Embedding", ids)
         if ids.dtype not in (torch.int64, torch.int32):
             raise TypeError(
                 f"Embedding got ids of {ids.dtype}, expected torch.int64 or torch.int32: convert them with ids.long()."

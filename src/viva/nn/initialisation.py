@@ -1,15 +1,16 @@
 """Initialisation: the first values of the weights decide whether signals and gradients live through depth.
 
 Every function fills a tensor in place, without gradients, and returns it; every one takes `generator=` for a random
-stream of its own. With x of n = fan_in independent inputs, Var(w·x) = n Var(w) E[x²]: a layer keeps the scale of its
-input when Var(w) = 1/n, and of its gradient when Var(w) = 1/fan_out. Hence
+stream of its own. For n = fan_in inputs x and independent weights of mean 0, Var(w·x) = n Var(w) E[x²]: a linear layer
+keeps the scale of its input when Var(w) = 1/n, and that of its gradient when Var(w) = 1/fan_out. Hence
 
     Xavier / Glorot   Var(w) = 2 / (fan_in + fan_out)     tanh, linear     Glorot & Bengio 2010, eqs. 12 and 16
     He / Kaiming      Var(w) = 2 / fan_in                 ReLU             He et al. 2015, eq. 10: ReLU halves E[x²]
     orthogonal        WᵀW = I: lengths are kept exactly                    Saxe et al. 2014
 
-A uniform U(±a) has variance a²/3, so a = √3 · std. A constant leaves all units of a layer identical for ever: they get the
-same gradient, and the layer is one unit wide. A fixed U(±0.1) ignores the width: fine for n ≈ 300 (Var = 1/300), no further.
+A uniform U(±a) has variance a²/3, so a = √3 · std. Constants leave all units of a layer identical for ever: they get the
+same gradient, and the layer is one unit wide. A fixed U(±0.1) ignores the width: its variance of 1/300 suits n ≈ 300 units
+(n ≈ 600 with ReLU) and no other width.
 
 What `torch.nn` does when nobody asks is none of these: `fan_in_uniform_`, U(±1/√fan_in), so Var = 1/(3 fan_in).
 """
@@ -21,18 +22,20 @@ import math
 import torch
 from torch import Tensor
 
-from viva.nn.shapes import written
+from viva.nn.shapes import expect_floating, written
 
-# What an activation does to the standard deviation, to be multiplied back: torch.nn.init.calculate_gain has the same numbers.
+# What to multiply the standard deviation by to undo an activation's shrinking: torch.nn.init.calculate_gain's numbers.
 GAINS = {"linear": 1.0, "sigmoid": 1.0, "tanh": 5.0 / 3.0, "relu": math.sqrt(2.0), "selu": 0.75}
 
 
 def fans(weight: Tensor) -> tuple[int, int]:
     """(fan_in, fan_out): how many inputs feed one output, how many outputs one input feeds.
 
-    `weight` is (out, in) or, for convolutions, (out, in / groups, *kernel): a kernel of k × k multiplies both by k².
+    `weight` is (out, in) or, for convolutions, (out, in / groups, *kernel): a kernel of k × k multiplies both by k². As in
+    torch, fan_out does not know of groups and counts the outputs of all of them.
     ValueError for fewer than two axes (a bias has no fan).
     """
+    expect_floating("an initialisation", weight)
     if weight.dim() < 2:
         raise ValueError(f"fan_in needs a weight of shape (out, in, ...), got {written(weight.shape)}: a bias has no fan.")
     receptive = math.prod(weight.shape[2:])
@@ -56,6 +59,9 @@ def uniform_(tensor: Tensor, low: float = -0.1, high: float = 0.1, generator: to
 @torch.no_grad()
 def normal_(tensor: Tensor, mean: float = 0.0, std: float = 0.02, generator: torch.Generator | None = None) -> Tensor:
     """N(mean, std²); 0.02 is GPT's and BERT's standard deviation."""
+    expect_floating("normal_", tensor)
+    if not std >= 0:
+        raise ValueError(f"normal_ got std={std}, expected a standard deviation of at least 0.")
     return tensor.normal_(mean, std, generator=generator)
 
 
@@ -67,9 +73,12 @@ def truncated_normal_(
     """N(mean, std²) within [lower, upper], by the inverse of the distribution function.
 
     `lower` and `upper` are values, not standard deviations, as in `torch.nn.init.trunc_normal_`: with std=0.02 the default
-    bounds of ±2 cut at 100 standard deviations, which is not at all. JAX counts them in standard deviations.
+    bounds of ±2 lie at 100 standard deviations and cut nothing. JAX counts them in standard deviations.
     ValueError when lower is not below upper.
     """
+    expect_floating("truncated_normal_", tensor)
+    if not std > 0:
+        raise ValueError(f"truncated_normal_ got std={std}, expected a standard deviation above 0.")
     if not lower < upper:
         raise ValueError(f"truncated_normal_ got lower={lower} and upper={upper}: lower must be below upper.")
     below, above = ((1.0 + math.erf((bound - mean) / (std * math.sqrt(2.0)))) / 2.0 for bound in (lower, upper))
@@ -106,7 +115,8 @@ def he_normal_(
 ) -> Tensor:
     """N(0, 2 / ((1 + a²) fan)): He et al. 2015, eqs. 10 and 15, a the leaky ReLU's `negative_slope`.
 
-    `mode` "fan_in" keeps the activations' scale, "fan_out" the gradients' (torchvision's ResNets). ValueError for another mode.
+    `mode` "fan_in" keeps the activations' scale, "fan_out" the gradients' (torchvision's ResNets).
+    ValueError for another mode.
     """
     return normal_(weight, 0.0, _he_std(weight, mode, negative_slope), generator)
 
@@ -126,6 +136,8 @@ def orthogonal_(weight: Tensor, gain: float = 1.0, generator: torch.Generator | 
     column with the sign of R's diagonal makes it uniform over all rotations (Mezzadri 2007).
     """
     fans(weight)  # refuses a bias
+    if not weight.numel():
+        return weight
     rows, columns = weight.shape[0], weight[0].numel()
     dtype = torch.promote_types(weight.dtype, torch.float32)  # there is no QR in half precision
     gaussian = torch.empty(rows, columns, dtype=dtype, device=weight.device).normal_(generator=generator)
@@ -137,7 +149,8 @@ def orthogonal_(weight: Tensor, gain: float = 1.0, generator: torch.Generator | 
 def fan_in_uniform_(weight: Tensor, bias: Tensor | None = None, generator: torch.Generator | None = None) -> None:
     """U(±1/√fan_in) for the weight and its bias: what `torch.nn.Linear` and `torch.nn.Conv2d` start from.
 
-    Not Xavier: PyTorch writes it as He's uniform with a negative slope of √5, and 2 / (1 + 5) = 1/3 of 1/fan_in is the variance.
+    Not Xavier: PyTorch writes it as He's uniform rule with a negative slope of √5, whose variance is 2 / (1 + 5) / fan_in,
+    a third of what a linear layer needs to keep its scale.
     """
     limit = 1.0 / math.sqrt(max(1, fans(weight)[0]))
     uniform_(weight, -limit, limit, generator)

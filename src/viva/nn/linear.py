@@ -23,7 +23,7 @@ def linear(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
     """
     try:
         return F.linear(x, weight, bias)
-    except RuntimeError:  # asking only when the kernel refuses costs nothing
+    except (RuntimeError, TypeError):  # asking only when the kernel refuses costs nothing
         hint = "The last axis must be in_features: flatten or transpose the input."
         expect_shape("linear", x, (..., weight.shape[1]), hint)
         expect_floating("linear", x, weight)

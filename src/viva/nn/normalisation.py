@@ -1,12 +1,16 @@
 """Normalisation: shift and scale a group of numbers to mean 0 and variance 1, then let the network choose its own.
 
-    y = (x − mean) / √(variance + eps) · weight + bias
+    y = (x − mean) / √(variance + eps) · weight + bias          the shape stays
+
+It makes a deep network easy to optimise: the scale of a layer's output no longer depends on the scale of its weights, so
+larger steps and careless initialisations do less harm. (That batch norm works by reducing "internal covariate shift", as its
+paper has it, is disputed: Santurkar et al. 2018. Its noise regularises a little, too, as a side effect.)
 
 All layers here are this line; they differ in the numbers that share a mean. For x (N, C, H, W) or (N, T, d_model):
 
     batch norm   N, H, W for each channel          Ioffe & Szegedy 2015   needs a batch; running statistics for evaluation
     layer norm   d_model for each place            Ba et al. 2016         the same in training and evaluation
-    group norm   C/G, H, W for each sample, group  Wu & He 2018           between the two: G = 1 all channels, G = C instances
+    group norm   C/G, H, W for each sample, group  Wu & He 2018           no batch; G = 1: all channels, G = C: each alone
     RMS norm     d_model, and no mean at all       Zhang & Sennrich 2019  y = x / √(mean(x²) + eps) · weight
 
 The variance is the biased one (divided by n). Batch norm alone keeps, for evaluation, a running mean and the running
@@ -23,7 +27,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from viva.nn.shapes import expect_floating, expect_shape, written
+from viva.nn.shapes import expect_floating, expect_shape, expect_tensor, written
 
 
 def normalise(x: Tensor, dims: tuple[int, ...], eps: float = 1e-5) -> Tensor:
@@ -39,6 +43,11 @@ def _expect_dtype(who: str, x: Tensor, weight: Tensor) -> None:
     expect_floating(who, x, None if half else weight)
 
 
+def _expect_sizes(who: str, sizes: tuple[int, ...], eps: float) -> None:
+    if not sizes or min(sizes) < 1 or not eps >= 0.0:
+        raise ValueError(f"{who} got the size {written(sizes)} and eps={eps}: sizes start at 1, eps at 0.")
+
+
 class _BatchNorm(nn.Module):
     """Batch norm of `num_features` channels, axis 1.
 
@@ -51,11 +60,9 @@ class _BatchNorm(nn.Module):
 
     def __init__(self, num_features: int, eps: float = 1e-5, momentum: float = 0.1) -> None:
         super().__init__()
-        if num_features < 1 or not 0.0 <= momentum <= 1.0:
-            raise ValueError(
-                f"{type(self).__name__} got num_features={num_features} and momentum={momentum}, "
-                "expected at least 1 and between 0 and 1."
-            )
+        _expect_sizes(type(self).__name__, (num_features,), eps)
+        if not 0.0 <= momentum <= 1.0:
+            raise ValueError(f"{type(self).__name__} got momentum={momentum}, the newest batch's share: expected 0 to 1.")
         self.num_features = num_features
         self.eps = eps
         self.momentum = momentum
@@ -70,12 +77,13 @@ class _BatchNorm(nn.Module):
 
     def check(self, x: Tensor) -> None:
         """ValueError or TypeError unless x is what the docstring says."""
+        expect_tensor(type(self).__name__, x)
         rest = self.shapes.get(x.dim(), next(iter(self.shapes.values())))
         expect_shape(type(self).__name__, x, ("N", self.num_features, *rest))
         _expect_dtype(type(self).__name__, x, self.weight)
 
     def forward(self, x: Tensor) -> Tensor:
-        if x.dim() not in self.shapes:
+        if not isinstance(x, Tensor) or x.dim() not in self.shapes or not x.numel():  # the kernel looks at no empty shape
             self.check(x)
         if self.training and x.numel() == self.num_features:
             raise ValueError(
@@ -115,12 +123,14 @@ class BatchNorm2d(_BatchNorm):
 class LayerNorm(nn.Module):
     """Layer norm over the last axes, whose sizes are `normalized_shape` (a number: the last axis). Any leading axes.
 
-    Parameters weight (ones) and bias (zeros) of that shape. BERT's eps is 1e-12, ViT's 1e-6.
+    Parameters weight (ones) and bias (zeros) of that shape. BERT's eps is 1e-12, ViT's 1e-6. ValueError for other last
+    axes, TypeError for another dtype.
     """
 
     def __init__(self, normalized_shape: int | tuple[int, ...], eps: float = 1e-5) -> None:
         super().__init__()
         self.normalized_shape = (normalized_shape,) if isinstance(normalized_shape, int) else tuple(normalized_shape)
+        _expect_sizes("LayerNorm", self.normalized_shape, eps)
         self.eps = eps
         self.weight = nn.Parameter(torch.ones(self.normalized_shape))
         self.bias = nn.Parameter(torch.zeros(self.normalized_shape))
@@ -128,7 +138,7 @@ class LayerNorm(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         try:
             return F.layer_norm(x, self.normalized_shape, self.weight, self.bias, self.eps)
-        except RuntimeError:  # as above
+        except (RuntimeError, TypeError):  # as above
             expect_shape("LayerNorm", x, (..., *self.normalized_shape))
             _expect_dtype("LayerNorm", x, self.weight)
             raise
@@ -140,11 +150,13 @@ class LayerNorm(nn.Module):
 class GroupNorm(nn.Module):
     """Group norm: `num_channels` channels (axis 1) in `num_groups` neighbouring groups. x: (N, C, ...).
 
-    Parameters weight (ones) and bias (zeros), one for each channel. ValueError when the groups do not divide the channels.
+    Parameters weight (ones) and bias (zeros), one for each channel. ValueError when the groups do not divide the channels
+    or x has others, TypeError for another dtype.
     """
 
     def __init__(self, num_groups: int, num_channels: int, eps: float = 1e-5) -> None:
         super().__init__()
+        _expect_sizes("GroupNorm", (num_channels,), eps)
         if num_groups < 1 or num_channels % num_groups:
             raise ValueError(f"GroupNorm cannot share {num_channels} channels among {num_groups} groups: choose a divisor.")
         self.num_groups = num_groups
@@ -154,6 +166,7 @@ class GroupNorm(nn.Module):
         self.bias = nn.Parameter(torch.zeros(num_channels))
 
     def forward(self, x: Tensor) -> Tensor:
+        expect_tensor("GroupNorm", x)
         expect_shape("GroupNorm", x, ("N", self.num_channels, *("H", "W", "D")[: max(0, x.dim() - 2)]))
         _expect_dtype("GroupNorm", x, self.weight)
         return F.group_norm(x, self.num_groups, self.weight, self.bias, self.eps)
@@ -163,10 +176,14 @@ class GroupNorm(nn.Module):
 
 
 class RMSNorm(nn.Module):
-    """x / √(mean(x²) + eps) · weight over the last axis of size `d_model`: layer norm without its mean and its bias."""
+    """x / √(mean(x²) + eps) · weight over the last axis of size `d_model`: layer norm without its mean and its bias.
+
+    ValueError for another last axis, TypeError for another dtype.
+    """
 
     def __init__(self, d_model: int, eps: float = 1e-6) -> None:
         super().__init__()
+        _expect_sizes("RMSNorm", (d_model,), eps)
         self.d_model = d_model
         self.eps = eps
         self.weight = nn.Parameter(torch.ones(d_model))

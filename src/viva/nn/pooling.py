@@ -1,11 +1,14 @@
-"""Pooling: a window slides over each channel and keeps one number, so that small shifts of the input change little.
+"""Pooling: a window slides over each channel and keeps one number: the map shrinks, and small shifts change little in it.
 
     (N, C, H, W) -> (N, C, H_out, W_out)      H_out = ⌊(H + 2 padding − kernel_size) / stride⌋ + 1
     max       y = max of the window           gradient: all of it to the winner
     average   y = mean of the window          gradient: shared equally
     global    y = mean of the whole channel   (N, C, H, W) -> (N, C): no weights, any image size (Lin et al. 2014)
 
-There is nothing to learn. Max pooling pads with −∞ (a border never wins), average pooling with zeros that count.
+There is nothing to learn. Max asks whether a feature is anywhere in the window, average how much of it there is. Max
+pooling pads with −∞ (a border never wins), average pooling with zeros that count. Many networks leave both to strided
+convolutions, and keep the global mean at the end. All raise ValueError for an input that is not (N, C, H, W) or smaller than
+the window, and TypeError for integers.
 """
 
 from __future__ import annotations
@@ -72,4 +75,6 @@ class GlobalAvgPool2d(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         expect_shape("GlobalAvgPool2d", x, ("N", "C", "H", "W"))
         expect_floating("GlobalAvgPool2d", x)
+        if not x.shape[2] * x.shape[3]:
+            raise ValueError(f"GlobalAvgPool2d got an input of shape {written(x.shape)}: no place, no mean; enlarge the image.")
         return x.mean((2, 3))

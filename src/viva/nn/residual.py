@@ -2,9 +2,11 @@
 
     y = shortcut(x) + body(x)        body(x) and shortcut(x) of one shape
 
-Its derivative is 1 + body′(x): through a hundred blocks the gradient has a road on which nothing is multiplied, and a body
-of zeros is the identity, so that depth cannot hurt at the start. The shortcut is the identity, or a projection where the
-body changes the shape (He et al. 2016, eq. 2).
+It is the answer to *degradation*: a deeper plain network has the higher training error, though it could copy the shallower
+one and let its further layers be the identity. A plain layer finds the identity hard to learn; here a body of zeros is the
+identity. With the identity as shortcut the derivative is I + body′(x): through a hundred blocks the gradient has a road on
+which nothing is multiplied (undisturbed only where no ReLU follows the sum: He et al. 2016, "Identity Mappings in Deep
+Residual Networks"). Where the body changes the shape the shortcut is a projection (eq. 2).
 """
 
 from __future__ import annotations

@@ -1,6 +1,7 @@
 """Adaptive steps: RMSprop, Adam and AdamW divide each gradient by its own recent size.
 
-With gradient g at step t = 1, 2, …, learning rate η, and all products, squares and roots elementwise:
+A weight whose gradients are small or rare gets steps as large as any other: about η, whatever the loss is scaled by. With
+gradient g at step t = 1, 2, …, learning rate η, and all products, squares and roots elementwise:
 
     RMSprop   s ← αs + (1 − α)g²                        mean square (Tieleman and Hinton 2012, lecture 6e)
               θ ← θ − η g / (√s + ε)                    with momentum μ: v ← μv + g / (√s + ε);  θ ← θ − ηv
@@ -101,6 +102,8 @@ class Adam(Optimiser):
         *,
         path: Path = "auto",
     ) -> None:
+        if not isinstance(betas, Sequence):
+            raise TypeError(f"betas is {betas!r}; Adam takes two numbers, for the mean and for the mean square")
         if len(betas) != 2:
             raise ValueError(f"betas has {len(betas)} numbers; Adam takes two, for the mean and for the mean square")
         super().__init__(params, {"lr": lr, "betas": tuple(betas), "eps": eps, "weight_decay": weight_decay}, path)

@@ -1,7 +1,8 @@
 """Clipping by the global norm (Pascanu, Mikolov and Bengio 2013, algorithm 1).
 
 All gradients are seen as one long vector g. If ‖g‖₂ exceeds a limit c, every one is multiplied by c / ‖g‖: the
-direction stays, the length is bounded. (Clipping each tensor or each number by itself would turn the direction.)
+direction stays, the length is bounded. (Clipping each tensor or each number by itself would turn the direction.) So one
+batch on a cliff of the loss, where recurrent networks' gradients explode, cannot throw away what was learnt before.
 """
 
 from __future__ import annotations

@@ -1,13 +1,15 @@
-"""Gradient descent and its momentum: GD, SGD, momentum, Nesterov: one formula with three knobs.
+"""Gradient descent and momentum: GD, SGD, momentum, Nesterov, one formula for all.
 
 With gradient g_t at θ_t, learning rate η, momentum μ, dampening τ and weight decay λ:
 
     g ← g + λθ                        decay as an L2 penalty ½λ‖θ‖²: its gradient joins the loss's
-    v ← μv + (1 − τ)g                 velocity: an average of past gradients; v = g on the first step
+    v ← μv + (1 − τ)g                 velocity: a fading sum of past gradients; v = g on the first step
     θ ← θ − ηv                        momentum (Polyak 1964)
-    θ ← θ − η(g + μv)                 Nesterov (1983), in the form of Sutskever et al. (2013), section 2, as
-                                      implemented by torch: the step looks ahead along the new velocity
+    θ ← θ − η(g + μv)                 Nesterov (1983), after Sutskever et al. (2013), section 2, written as in
+                                      torch: θ is the point looked ahead to, so g is its gradient
 
+Where the gradient stays the same, v grows to g / (1 − μ): ten times the step at μ = 0.9. Where it changes its sign, across a
+narrow valley, the terms cancel.
 μ = 0 is plain descent, θ ← θ − ηg. Whether that is GD, mini-batch or stochastic gradient descent is a matter of
 the data that g was computed on, not of this file: the whole training set, a batch, or one sample. The learning
 rate stands *outside* the velocity, so a schedule acts on all of it at once (the other convention,
@@ -111,7 +113,7 @@ class Momentum(SGD):
 
 
 class Nesterov(SGD):
-    """Momentum that looks ahead: the step is taken from where the velocity is about to lead."""
+    """Momentum that looks ahead: the gradient is taken where the velocity is about to lead."""
 
     def __init__(self, params: Parameters, lr: float = 1e-3, momentum: float = 0.9, weight_decay: float = 0.0, *, path: Path = "auto") -> None:
         super().__init__(params, lr, momentum, weight_decay=weight_decay, nesterov=True, path=path)

@@ -14,6 +14,7 @@ rounding, and equal `torch.optim` (tests/workshop/test_optim_*.py).
 
 from __future__ import annotations
 
+import math
 from collections import defaultdict
 from collections.abc import Callable, Iterable
 from typing import Any, ClassVar, Literal
@@ -101,17 +102,20 @@ class Optimiser(torch.optim.Optimizer):
         """Adds a group; its constants are checked as the defaults were."""
         super().add_param_group(param_group)
         self.check(self.param_groups[-1])
+        for parameter in self.param_groups[-1]["params"]:
+            if not (parameter.is_floating_point() or parameter.is_complex()):
+                raise TypeError(f"{type(self).__name__} was given a parameter of {parameter.dtype}; a step needs floating point")
 
     def check(self, group: Group) -> None:
         """Raises ValueError, in a sentence, for constants that no step could use."""
         for name in ("lr", "weight_decay", "eps"):
             if name in group:
-                _number(name, group[name], group[name] >= 0, "at least 0")
+                _number(name, group[name], lambda value: value >= 0, "at least 0")
         for name in ("momentum", "alpha"):
             if name in group:
-                _number(name, group[name], 0 <= group[name] < 1, "at least 0 and below 1")
+                _number(name, group[name], lambda value: 0 <= value < 1, "at least 0 and below 1")
         for number, beta in enumerate(group.get("betas", ()), start=1):
-            _number(f"beta {number}", beta, 0 <= beta < 1, "at least 0 and below 1")
+            _number(f"beta {number}", beta, lambda value: 0 <= value < 1, "at least 0 and below 1")
         if group.get("nesterov") and (group["momentum"] == 0 or group["dampening"] != 0):
             raise ValueError(f"Nesterov's step needs momentum above 0 and dampening 0; given momentum {group['momentum']} and dampening {group['dampening']}")
 
@@ -124,18 +128,20 @@ class Optimiser(torch.optim.Optimizer):
         super().load_state_dict(state_dict)
 
 
-def _number(name: str, value: float, allowed: bool, wanted: str) -> None:
+def _number(name: str, value: Any, allowed: Callable[[float], bool], wanted: str) -> None:
     if isinstance(value, Tensor):
         raise TypeError(f"{name} is a tensor; give a number")
-    if not allowed:
+    if not isinstance(value, int | float):
+        raise TypeError(f"{name} is {value!r}; give a number")
+    if not (math.isfinite(value) and allowed(value)):
         raise ValueError(f"{name} is {value}; it has to be {wanted}")
 
 
 def decay_groups(model: nn.Module, weight_decay: float) -> list[Group]:
     """Two parameter groups: matrices and kernels, which decay, and vectors (biases, norms' gains), which do not.
 
-    Decay pulls weights towards 0; for a bias or a gain 0 is no simpler a function than another value. The habit of
-    BERT's and GPT's training code.
+    Decay pulls weights towards 0; for a bias or a gain 0 is no simpler a function than another value. BERT's code leaves
+    out biases and norms for the same reason. Embeddings are matrices, and decay.
     """
     parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
     return [

@@ -8,12 +8,13 @@ given to `torch.optim.lr_scheduler.LambdaLR` as it is.
     step_decay                γ^⌊t / every⌋                                             (He et al. 2016: γ = 0.1)
     cosine                    f + (1 − f) · ½(1 + cos(π t / T)), then f                 (Loshchilov and Hutter 2017, eq. 5)
     warmup                    (t + 1) / w up to 1                                       (Goyal et al. 2017, section 2.2)
-    warmup_cosine             both, one after the other                                 (GPT-3, ViT)
+    warmup_cosine             both, one after the other                                 (GPT-3)
     inverse_sqrt              min((t + 1) / w, √(w / (t + 1))): peaks at 1 when t + 1 = w
     noam                      d^−½ · min((t + 1)^−½, (t + 1) · w^−1.5), with η = 1      (Vaswani et al. 2017, eq. 3)
 
-Why warm up: Adam's mean square is an average over few gradients at first and steps of size η point nearly at random;
-small steps keep them from doing harm.
+Why warm up: Adam's mean square is an average over few gradients at first (its very first step is η times the sign of g), and
+an untrained network's curvature is large: small steps keep the first directions from doing harm. Why decay: at a constant
+rate the noise of the batches keeps θ moving about the minimum.
 """
 
 from __future__ import annotations
@@ -39,14 +40,17 @@ def step_decay(every: int, gamma: float = 0.1) -> Schedule:
 
 
 def cosine(total: int, floor: float = 0.0) -> Schedule:
-    """Half a cosine from 1 at t = 0 to ``floor`` at t = ``total``, and ``floor`` after. As `CosineAnnealingLR` until then."""
+    """Half a cosine from 1 at t = 0 to ``floor`` at t = ``total``, then ``floor``. As `CosineAnnealingLR` until then."""
     _positive("total", total)
     _between("floor", floor)
     return lambda t: floor + (1 - floor) * 0.5 * (1 + math.cos(math.pi * min(t, total) / total))
 
 
 def warmup(steps: int) -> Schedule:
-    """Rises evenly: 1/steps at t = 0, 1 from t = steps − 1 on. 0 steps: no warm-up. As `LinearLR(1/steps, total_iters=steps-1)`."""
+    """Rises evenly: 1/steps at t = 0, 1 from t = steps − 1 on. 0 steps: no warm-up.
+
+    As `LinearLR(1/steps, total_iters=steps-1)`.
+    """
     if steps < 0:
         raise ValueError(f"warm-up takes {steps} steps; it takes 0 or more")
     return lambda t: min(1.0, (t + 1) / steps) if steps else 1.0

@@ -7,7 +7,12 @@ import sys
 from dataclasses import fields
 from typing import get_type_hints
 
-from viva.train.recipe import Options, RecipeError, names, run
+import torch
+
+from viva.data.download import DownloadError
+from viva.data.lock import LockError
+from viva.data.sources import MissingData
+from viva.train.recipe import Options, names, run
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -26,9 +31,11 @@ def main(arguments: list[str] | None = None) -> int:
     given = vars(parser.parse_args(arguments))
     try:
         result = run(given.pop("name"), Options(**given))
-    except (RecipeError, ValueError, FloatingPointError) as problem:
+    except (ValueError, FloatingPointError, OSError, DownloadError, MissingData, LockError, torch.OutOfMemoryError) as problem:
         print(f"viva.train: {problem}", file=sys.stderr)
         return 1
+    except KeyboardInterrupt:  # before the first step, or the second time
+        return 130
     return 0 if result.finished else 130
 
 

@@ -395,8 +395,12 @@ class Trainer:
         return saved
 
     def _restore(self, saved: dict[str, Any]) -> None:
-        self.model.load_state_dict(saved["model"])
-        self.optimiser.load_state_dict(saved["optimiser"])
+        try:
+            self.model.load_state_dict(saved["model"])
+            self.optimiser.load_state_dict(saved["optimiser"])
+        except (RuntimeError, ValueError, KeyError) as error:
+            reason = " ".join(str(error).split())[:200]
+            raise ValueError(f"the checkpoint in {self.folder} is of another model or optimiser ({reason}): start again in another folder") from None
         self.scaler.load_state_dict(saved["scaler"])
         self.outcome = Outcome(**saved["outcome"])
         self.position, self.waited, self.best_weights = saved["position"], saved["waited"], saved["best_weights"]

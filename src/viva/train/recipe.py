@@ -190,6 +190,8 @@ class Options:
 
 # What a resumed run has to be asked for again, or it would be another run.
 _KEPT = ("recipe", "epochs", "batch_size", "lr", "accumulate", "precision", "seed", "limit_batches", "deterministic")
+# More threads or processes than any machine has cores: OpenMP ends the process instead of refusing them.
+_MOST_THREADS = 1024
 # With one of these the score is not the recipe's.
 _OVERRIDES = ("epochs", "batch_size", "lr", "accumulate", "limit_batches")
 
@@ -229,14 +231,24 @@ def run(name: str, options: Options | None = None, *, recipe: Recipe | None = No
 
 
 def _check(recipe: Recipe, options: Options, folder: Path) -> None:
-    if options.device.split(":")[0] not in ("cpu", "cuda"):
+    kind, _, number = options.device.partition(":")
+    if kind not in ("cpu", "cuda") or (":" in options.device and not (kind == "cuda" and number.isascii() and number.isdigit())):
         raise RecipeError("device", "device is '{device}'; it is cpu or cuda", device=options.device)
-    if options.device.startswith("cuda") and not torch.cuda.is_available():
+    if kind == "cuda" and int(number or 0) >= torch.cuda.device_count():
         raise RecipeError("no-cuda", "torch {version} sees no CUDA device here; use --device cpu", version=torch.__version__)
     for name in ("epochs", "batch_size", "accumulate", "threads", "limit_batches"):
         value = getattr(options, name)
         if value is not None and value < 1:
             raise RecipeError("small", "{name} is {value}; it has to be at least 1", name=name.replace("_", "-"), value=value)
+    for name, wanted, right in (
+        ("lr", "0 < lr < ∞", lambda value: 0 < value < math.inf),
+        ("seed", "0 ≤ seed < 2⁶³", lambda value: 0 <= value < 2**63),
+        ("threads", f"1 ≤ threads ≤ {_MOST_THREADS}", lambda value: value <= _MOST_THREADS),
+        ("workers", f"0 ≤ workers ≤ {_MOST_THREADS}", lambda value: 0 <= value <= _MOST_THREADS),
+    ):
+        value = getattr(options, name)
+        if value is not None and not right(value):
+            raise RecipeError("range", "{name} is {value}; expected {wanted}", name=name, value=value, wanted=wanted)
     overridden = [name.replace("_", "-") for name in _OVERRIDES if getattr(options, name) is not None]
     if options.record and overridden:
         raise RecipeError("override", "a record is of the recipe as it stands; leave out {names}", names=", ".join(f"--{name}" for name in overridden))
@@ -248,7 +260,12 @@ def _run(name: str, recipe: Recipe, options: Options, folder: Path, world: World
     chosen = {key: getattr(recipe, key) if getattr(options, key) is None else getattr(options, key) for key in ("epochs", "batch_size", "lr", "accumulate")}
     config = {"recipe": name, **chosen, **{key: value for key, value in asdict(options).items() if key not in chosen and key not in ("out", "resume", "record")}}
     if world.leads:
-        folder.mkdir(parents=True, exist_ok=True)
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise RecipeError(
+                "unwritable", "{folder} cannot be written ({reason}): name another folder with --out", folder=folder, reason=error.strerror
+            ) from None
         _write_config(folder / "config.json", config, options.resume)
     splits = recipe.data()
     limit = options.limit_batches
@@ -337,7 +354,10 @@ def _run(name: str, recipe: Recipe, options: Options, folder: Path, world: World
 def _write_config(path: Path, config: dict[str, Any], resume: bool) -> None:
     """Writes the run's settings; a resumed run has to have the ones it began with."""
     if resume and path.exists():
-        before = json.loads(path.read_text(encoding="utf-8"))
+        try:
+            before = dict(json.loads(path.read_text(encoding="utf-8")))
+        except (ValueError, TypeError) as error:
+            raise RecipeError("config", "{path} is no run's settings ({reason}): start again with another --out", path=path, reason=error) from None
         for key in _KEPT:
             if before.get(key) != config[key]:
                 raise RecipeError(

@@ -1,7 +1,7 @@
 """An encoder–decoder Transformer that writes dates as ISO 8601: "the 5th of March, 2026" → 2026-03-05.
 
-Two layers on each side. Every day of the calendar belongs to one part only, so no test date was seen in any of its forms. The
-score is strict: the share of dates whose ten characters, written one after another by greedy search, are all right.
+Two layers on each side. Every day of the calendar belongs to one part only, so no test date was seen in any of its forms.
+The score is strict: the share of dates whose ten characters, written one after another by greedy search, are all right.
 """
 
 from __future__ import annotations

@@ -1,7 +1,8 @@
 """A convolutional autoencoder that takes salt and pepper off 8×8 digits.
 
 A fifth of the pixels is set to black or white at random; the target is the clean digit, so copying the input does not
-help. The score is the squared error after the network as a share of the error before it, on test digits.
+help, though the code has as many numbers as the digit has pixels, 64. The score is the squared error after the network as a
+share of the error before it, on test digits.
 """
 
 from __future__ import annotations

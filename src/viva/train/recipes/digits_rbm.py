@@ -1,8 +1,8 @@
 """A restricted Boltzmann machine of 64 pixels and 16 hidden units on 8×8 digits in black and white.
 
-Sixteen hidden units have 65,536 states, so the likelihood can be computed exactly, which no image of a machine worth using
-allows: the score is the mean log-probability of a test digit in nats. Pixels drawn independently, each with its frequency in the
-training set, reach −24.2; the machine must know which pixels go together to be better. Ten Gibbs steps per update (CD-10).
+Sixteen hidden units have 65,536 states, so the likelihood can be computed exactly, which no machine of a useful size allows:
+the score is the mean log-probability of a test digit in nats. Pixels drawn independently, each with its frequency in the
+training set, reach −24.4; to be better, the machine must know which pixels go together. Ten Gibbs steps per update (CD-10).
 """
 
 from __future__ import annotations

@@ -1,6 +1,7 @@
 """EfficientNet at a quarter of B0's width and half its depth on MNIST.
 
-Both multipliers come from the compound rule's own functions, read backwards: B0 is 1.0 and 1.0. The stem keeps its stride.
+B0 is 1.0 and 1.0; the multipliers here are chosen for MNIST and a CPU, not by the compound rule. 201,888 parameters in ten
+MBConv blocks. The stem keeps its stride (28 → 14), later strides bring it to 7, 4, 2 and 1.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """MobileNet v1 at a quarter of its width on MNIST.
 
-The stem's stride is left in (28 → 14): later strides bring it to 7, 4, 2 and 1. 215,498 weights, of which the depthwise 3×3
-convolutions are 5 %: that is the architecture's point.
+The stem keeps its stride (28 → 14), later strides bring it to 7, 4, 2 and 1. Of 215,498 parameters the depthwise 3×3
+convolutions, which alone look around, have 5 %; 91 % are in the 1×1 convolutions, which mix channels.
 """
 
 from __future__ import annotations

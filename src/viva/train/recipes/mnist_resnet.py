@@ -1,7 +1,7 @@
 """ResNet-18 with an eighth of its channels on MNIST.
 
-176,258 weights (ResNet-18 has 11.7 M). The large stem would leave 7×7 pixels of a 28×28 digit before the first block, so the
-small one is used: 28×28 → 28×28 → 14×14 → 7×7 → 4×4. Training digits are shifted by up to two pixels.
+176,258 parameters (ResNet-18 has 11.7 M). The large stem would leave 7×7 pixels of a 28×28 digit before the first block, so
+the small one is used, and the four stages see 28×28, 14×14, 7×7 and 4×4. Training digits are shifted by up to two pixels.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """A small ViT on MNIST: 16 patches of 7×7 pixels, a class token, six encoder layers of 64 dimensions.
 
 A ViT has to learn from data what a convolution has built in (that neighbours matter, that a place is like any other). With
-60,000 digits that takes it more epochs to less accuracy than the convolutional nets here need.
+54,000 digits it takes more epochs than the ResNet here, and is right less often. 205,962 parameters.
 """
 
 from __future__ import annotations

@@ -1,8 +1,9 @@
 """A small BERT on Korean film reviews: liked or not, and which words were hidden, at once.
 
-Four layers of 128 dimensions. There is no network to fetch a pre-trained BERT from, and 45,000 short reviews are no corpus:
-so both of BERT's tasks are learnt together here, from nothing. 15 % of the tokens are hidden as in the paper; the loss is
-the rating's cross-entropy plus a fifth of the hidden words'. How much pre-training is worth is not what this recipe shows.
+Four layers of 128 dimensions, 1.8 M parameters. BERT is pre-trained on a large corpus and then fine-tuned; short reviews
+alone are no such corpus, so pre-training's task (hidden words) and fine-tuning's (the rating) are learnt together here, from
+nothing. 15 % of the tokens are chosen as in the paper; the loss is the rating's cross-entropy plus a fifth of the hidden
+words'. How much pre-training is worth is not what this recipe shows.
 """
 
 from __future__ import annotations
@@ -42,7 +43,7 @@ class Reader(nn.Module):
 
 
 def fetch(dataset: tuple[Tensor, Tensor], indices: Tensor, generator: torch.Generator | None) -> tuple[Tensor, Tensor, Tensor]:
-    """Tokens (B, T), hidden when training; the hidden ones' ids, −100 elsewhere (B, T); labels (B,)."""
+    """Tokens (B, T), some hidden when training; the ids of those, −100 elsewhere (B, T); labels (B,)."""
     tokens, labels = nsmc_lstm.fetch(dataset, indices, generator)
     hidden = mask_tokens(
         tokens,

@@ -1,6 +1,7 @@
 """U-Net on scenes of digits: for every pixel, background or which digit.
 
-Scenes of 64×64 with one to three digits on noise and texture. Test scenes are drawn from digits that no training scene has.
+Scenes of 64×64 with one to three digits on plain, noisy or textured ground. Test scenes are drawn from digits that no
+training scene has.
 The score is the mean over the eleven classes of intersection / union, counted over all pixels of the test set.
 """
 
@@ -35,7 +36,7 @@ def loss(model: nn.Module, batch: Any) -> Tensor:
 
 
 def evaluate(model: nn.Module, held: Held) -> dict[str, float]:
-    """miou, and pixel accuracy, which the background alone brings to a high number."""
+    """miou, and pixel accuracy, which is high already where all is called background."""
     confusion = torch.zeros(NUM_CLASSES, NUM_CLASSES, dtype=torch.int64)
     for images, classes in held:
         found = model(images).argmax(1)  # (B, 64, 64)
@@ -52,8 +53,8 @@ RECIPE = Recipe(
     loss=loss,
     evaluate=evaluate,
     score="miou",
-    target=0.6,
-    minutes=8,
+    target=0.88,
+    minutes=6,
     epochs=8,
     batch_size=16,
     lr=4e-3,
