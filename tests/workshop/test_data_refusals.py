@@ -27,7 +27,6 @@ REFUSALS: dict[str, tuple[Callable[[], object], str]] = {
     "a window of nothing": (lambda: augmentation.RandomCrop(0), "at least 1×1"),
     "a turn by nan": (lambda: augmentation.RandomRotation(float("nan")), "finite"),
     "fractions of nan": (lambda: splits.split(range(9), (float("nan"), 0.5, 0.5)), "add up to 1"),
-    "more folds than items": (lambda: splits.folds(range(3), 5), "cannot make 5 folds"),
     "labels in a list": (lambda: resampling.class_counts([0, 1]), "torch.as_tensor"),  # type: ignore[arg-type]
 }
 

@@ -26,7 +26,7 @@ from viva.models.checkpoint import (
     save_checkpoint,
 )
 from viva.models.layout import Template
-from viva.nn import Linear
+from viva.nn import BatchNorm2d, Conv2d, Linear
 
 
 class Tiny(nn.Module):
@@ -209,6 +209,18 @@ def test_what_was_saved_is_loaded(tmp_path: Path, suffix: str, layout: str | Non
     assert stat.S_IMODE(path.stat().st_mode) & 0o600 == 0o600
     if layout:
         assert "net.in.weight" in read_checkpoint(path)
+
+
+def test_a_checkpoint_from_before_batches_were_counted_loads_as_in_torch() -> None:
+    layers = nn.Sequential(Conv2d(2, 3, 1, bias=False), BatchNorm2d(3))
+    layers[1].num_batches_tracked.fill_(7)
+    old = {name: torch.rand_like(tensor) for name, tensor in layers.state_dict().items() if tensor.is_floating_point()}
+    load_checkpoint(layers, old)
+    assert same({**old, "1.num_batches_tracked": torch.tensor(0)}, dict(layers.state_dict()))
+    assert "1.num_batches_tracked" not in old
+    del old["1.running_var"]
+    with pytest.raises(CheckpointError, match=r"1 missing: 1\.running_var"):
+        load_checkpoint(layers, old)
 
 
 def test_weights_are_converted_to_the_models_own_dtype() -> None:

@@ -316,6 +316,17 @@ def test_padding_does_not_change_a_verdict_and_an_empty_text_gets_one(make: Any)
     assert torch.isfinite(model(padded)).all()
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("make", [lstm_reviews, gru_reviews], ids=["lstm", "gru"])
+def test_a_compiled_classifier_reads_texts_of_several_lengths(make: Any) -> None:
+    model = make(vocab_size=30, d_embedding=5, hidden_size=4).eval()
+    tokens = torch.tensor([[3, 4, 5, 6], [7, 8, 0, 0], [9, 0, 0, 0]])
+    torch._dynamo.reset()
+    compiled = torch.compile(model, backend="aot_eager")
+    with torch.no_grad():
+        torch.testing.assert_close(compiled(tokens), model(tokens))
+
+
 def test_the_language_model_scores_uniformly_before_it_learns_and_carries_its_state() -> None:
     model = RecurrentLanguageModel(50, 16, cell="gru").eval()
     tokens = torch.randint(0, 50, (2, 12))

@@ -76,8 +76,6 @@ def folds(
     """
     if count < 2:
         raise ValueError(f"cross-validation needs at least 2 folds; {count} were asked for.")
-    if len(keys) < count:
-        raise ValueError(f"{len(keys)} items cannot make {count} folds: every fold validates on at least one.")
     parts = _parts(keys, [1 / count] * count, seed, strata, groups)
     return [(torch.cat(parts[:i] + parts[i + 1 :]).sort().values, parts[i]) for i in range(count)]
 

@@ -50,6 +50,9 @@ def load_checkpoint(model: nn.Module, source: Mapping[str, Tensor] | str | os.Pa
     own = model.state_dict(keep_vars=True)
     if meta := [name for name, tensor in own.items() if tensor.is_meta]:
         raise CheckpointError(f"the model has no memory yet ({meta[0]} is on the meta device): call model.to_empty(device='cpu') first")
+    for name, tensor in own.items():
+        if name.endswith("num_batches_tracked"):  # older than PyTorch 0.4.1, a checkpoint does not count its batches
+            given.setdefault(name, torch.zeros_like(tensor))
     holders = {id(own[name]) for name in given if name in own}
     missing = [name for name, tensor in own.items() if name not in given and id(tensor) not in holders]
     unexpected = [name for name in given if name not in own]

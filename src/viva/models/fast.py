@@ -2,9 +2,7 @@
 
 ``fast(model, *inputs)`` returns a copy in ``eval`` mode and a report. What it may do, in this order:
 
-1. **Fold** each batch norm into the convolution before it. In ``eval`` mode batch norm is an affine map per channel,
-   y = γ (Wx + b − μ) / √(σ² + ε) + β, so the two become one convolution with W′ = sW, b′ = s(b − μ) + β, s = γ / √(σ² + ε)
-   (Jacob et al. 2018, "Quantization and Training of Neural Networks", §3.2).
+1. **Fold** each batch norm into the convolution before it (``viva.models.folding``).
 2. **Memory format**: channels last (NHWC in memory, NCHW to the reader), in which convolution kernels read all channels of a
    pixel at once.
 3. **bfloat16** for the matrix products, where the machine has instructions for it (AMX or AVX512-BF16 on a CPU, compute
@@ -13,25 +11,33 @@
 
 Steps 2 and 3 are kept only where a measurement on the given inputs finds them faster. ``exact=True`` leaves step 3 out: the
 result is float32 and differs from the model's own by rounding alone (folding reorders a product). ``training=True`` leaves the
-parameters in place and in float32 (only steps 2 to 4, bfloat16 by autocast), for the training loop.
+parameters in place and in float32 (only steps 2 to 4, bfloat16 by autocast; forward and backward passes are measured), for the
+training loop.
+
+Steps 2 and 3 stand around every public method of the model, not around ``forward`` alone: ``generate``, ``encode`` or
+``with_auxiliary`` are as fast. A fast model is copied like any other; to keep one, keep the given model's weights.
 """
 
 from __future__ import annotations
 
 import copy
 import time
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field, fields, is_dataclass, replace
+from functools import wraps
+from inspect import isfunction
 from statistics import median
 from typing import Any, TypeVar
 
 import torch
 from torch import Tensor, nn
 
-from viva.nn import BatchNorm2d, Conv2d, ConvTranspose2d, Linear
+from viva.models.folding import change, fold_batch_norms, outputs, tensors
+from viva.nn import Conv2d, ConvTranspose2d, Linear
 
 Model = TypeVar("Model", bound=nn.Module)
-Wrapper = Callable[[Callable[..., Any]], Callable[..., Any]]
+Method = Callable[..., Any]
 WORTHWHILE = 1.05  # a step is kept from this measured speed-up on: below it the clock's noise decides
 
 
@@ -42,7 +48,8 @@ class Report:
     Attributes:
         choices: one sentence per step: what was chosen or left, and why.
         change: how far the output moved, max |fast − model| / max |model| over all floating outputs on the given inputs.
-        speedup: seconds before / seconds after on the given inputs, compile time not counted.
+        speedup: seconds before / seconds after on the given inputs, compile time not counted; of a forward and a backward pass
+            for training, where the output does not move but for bfloat16's rounding.
     """
 
     choices: list[str] = field(default_factory=list)
@@ -70,11 +77,12 @@ def fast(
     """A faster model, and what was done to get it.
 
     Args:
-        model: any model of this room, or one built of ``viva.nn`` layers. It is not changed, unless ``training``.
+        model: any model of this room, or one built of ``viva.nn`` layers. It is not changed, and left in the mode it was in,
+            unless ``training``.
         inputs: what the model will be called with, in the shapes and on the device that matter: they are run a dozen times.
         exact: float32 throughout (no bfloat16).
         compile: also ``torch.compile``; takes seconds to minutes once, and again for new shapes.
-        training: prepare the model itself for the training loop instead of a copy for inference.
+        training: prepare the model itself, in ``train`` mode, for the training loop instead of a copy for inference.
 
     Returns:
         The model to use, of the same class, and the report.
@@ -85,130 +93,93 @@ def fast(
     if not inputs:
         raise ValueError("fast(model, *inputs) needs the inputs that the model will get: it measures on them what is worth doing")
     report = Report()
-    model.train(training)
     device = next((parameter.device for parameter in model.parameters()), torch.device("cpu"))
     if training:
-        return _for_training(model, device, exact, compile, report)
+        return _for_training(model, inputs, device, exact, compile, report)
 
-    quick = copy.deepcopy(model)
+    quick = copy.deepcopy(model).eval()
     folded = fold_batch_norms(quick, *inputs)
     report.choices.append(f"folded {folded} batch norms into the convolutions before them" if folded else "no batch norm to fold")
 
-    wrappers: list[Wrapper] = []  # around forward; put on at the end, because a copy of a wrapped model would call the original
+    def attempt(what: str, other: Model) -> Model:
+        try:
+            gain = _gain(lambda: quick(*inputs), lambda: other(*inputs), device)
+        except RuntimeError as error:  # no kernel for it: oneDNN has no LSTM in bfloat16 on older CPUs
+            report.choices.append(f"{what}: this machine cannot ({str(error).partition(chr(10))[0]}), left")
+            return quick
+        report.choices.append(f"{what}: {gain:.2f} times as fast, {'taken' if gain >= WORTHWHILE else 'left'}")
+        return other if gain >= WORTHWHILE else quick
+
     if _has_convolutions(quick):
-        arranged = copy.deepcopy(quick).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-        gain = _gain(lambda: quick(*inputs), lambda: _with_channels_last(arranged)(*inputs), device)
-        report.choices.append(f"channels last: {gain:.2f} times as fast, {_verdict(gain)}")
-        if gain >= WORTHWHILE:
-            quick = arranged
-            wrappers.append(_with_channels_last)
-
-    if exact:
-        report.choices.append("float32: asked to be exact")
-    elif not has_bfloat16(device):
-        report.choices.append("float32: this machine has no bfloat16 instructions")
+        quick = attempt("channels last", _in_channels_last(copy.deepcopy(quick)))
+    if reason := _reason_for_float32(quick, device, exact):
+        report.choices.append(reason)
     else:
-        lowered = _in_bfloat16(copy.deepcopy(quick))
-        gain = _gain(lambda: quick(*inputs), lambda: _with_autocast(lowered, device.type)(*inputs), device)
-        report.choices.append(f"bfloat16 matrix products: {gain:.2f} times as fast, {_verdict(gain)}")
-        if gain >= WORTHWHILE:
-            quick = lowered
-            wrappers.append(lambda forward: _with_autocast(forward, device.type))
-
-    for wrap in wrappers:
-        quick.forward = wrap(quick.forward)
+        quick = attempt("bfloat16 matrix products", _with_autocast(_in_bfloat16(copy.deepcopy(quick)), device.type))
     if compile:
         quick.compile()
         report.choices.append("compiled")
-    with torch.inference_mode():
-        report.change = _change(_outputs(model(*inputs)), _outputs(quick(*inputs)))
-    report.speedup = _gain(lambda: model(*inputs), lambda: quick(*inputs), device)
+    with _evaluating(model):
+        report.change = change(outputs(model(*inputs)), outputs(quick(*inputs)))
+        report.speedup = _gain(lambda: model(*inputs), lambda: quick(*inputs), device)
     return quick, report
 
 
-def _for_training(model: Model, device: torch.device, exact: bool, compile: bool, report: Report) -> tuple[Model, Report]:
+def _for_training(
+    model: Model, inputs: tuple[Any, ...], device: torch.device, exact: bool, compile: bool, report: Report
+) -> tuple[Model, Report]:
+    model.train()
+
+    def attempt(what: str, change: Callable[[Model], Model]) -> None:
+        plain, other = copy.deepcopy(model), change(copy.deepcopy(model))  # steps leave traces in running statistics
+        with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
+            gain = _gain(lambda: _backward(plain(*inputs)), lambda: _backward(other(*inputs)), device, torch.enable_grad)
+        report.choices.append(f"{what}: {gain:.2f} times as fast, {'taken' if gain >= WORTHWHILE else 'left'}")
+        if gain >= WORTHWHILE:
+            change(model)
+            report.speedup *= gain
+
     if _has_convolutions(model):
-        model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-        model.forward = _with_channels_last(model.forward)
-        report.choices.append("channels last")
-    if exact:
-        report.choices.append("float32: asked to be exact")
-    elif has_bfloat16(device):
-        model.forward = _with_autocast(model.forward, device.type)
-        report.choices.append("bfloat16 matrix products by autocast; parameters and gradients stay in float32")
+        attempt("channels last", _in_channels_last)
+    if reason := _reason_for_float32(model, device, exact):
+        report.choices.append(reason)
     else:
-        report.choices.append("float32: this machine has no bfloat16 instructions")
+        attempt("bfloat16 matrix products by autocast, parameters and gradients in float32", lambda model: _with_autocast(model, device.type))
     if compile:
         model.compile()
         report.choices.append("compiled")
     return model, report
 
 
-def fold_batch_norms(model: nn.Module, *inputs: Any) -> int:
-    """Folds every batch norm that directly follows a convolution into it, in place; returns how many.
+def _backward(output: Any) -> None:
+    """The gradient of some loss: which one does not matter to the clock."""
+    losses = [tensor.float().square().mean() for tensor in tensors(output) if tensor.requires_grad]
+    if losses:
+        torch.stack(losses).sum().backward()
 
-    One forward pass on ``inputs`` finds the pairs: a batch norm whose input *is* the tensor that a convolution returned. Layers
-    that are called more than once are left alone, and so is a convolution whose output goes elsewhere too: the output after
-    folding shows it. Raises ValueError in training mode, where the statistics are the batch's.
-    """
-    if model.training:
-        raise ValueError("batch norms can be folded in eval mode only (in training they use the batch's statistics): call model.eval() first")
-    made: dict[int, tuple[nn.Module, Tensor]] = {}
-    calls: dict[nn.Module, int] = {}
-    pairs: list[tuple[Any, BatchNorm2d]] = []
 
-    def after(module: nn.Module, _: Any, output: Any) -> None:
-        calls[module] = calls.get(module, 0) + 1
-        if isinstance(module, Conv2d | ConvTranspose2d) and isinstance(output, Tensor):
-            made[id(output)] = (module, output)  # kept, so that no later tensor gets the same id
+def _reason_for_float32(model: nn.Module, device: torch.device, exact: bool) -> str:
+    """Why bfloat16 is not for this model, in words; empty where it is."""
+    if exact:
+        return "float32: asked to be exact"
+    if not has_bfloat16(device):
+        return "float32: this machine has no bfloat16 instructions"
+    if others := {parameter.dtype for parameter in model.parameters()} - {torch.float32}:
+        return f"bfloat16 left: it is for float32 models, this one has parameters in {', '.join(sorted(map(str, others)))}"
+    return ""
 
-    def before(module: nn.Module, arguments: tuple[Any, ...]) -> None:
-        if isinstance(module, BatchNorm2d) and id(arguments[0]) in made:
-            pairs.append((made[id(arguments[0])][0], module))
 
-    hooks = [module.register_forward_hook(after) for module in model.modules()]
-    hooks += [module.register_forward_pre_hook(before) for module in model.modules()]
+@contextmanager
+def _evaluating(model: nn.Module) -> Iterator[None]:
+    """Evaluation without gradients; afterwards every layer is in the mode it was in."""
+    modes = {module: module.training for module in model.modules()}
+    model.eval()
     try:
-        with torch.no_grad():
-            wanted = _outputs(model(*inputs))
+        with torch.inference_mode():
+            yield
     finally:
-        for hook in hooks:
-            hook.remove()
-    made.clear()
-    pairs = [(convolution, norm) for convolution, norm in pairs if calls[convolution] == calls[norm] == 1]
-    places = {child: (parent, name) for parent in model.modules() for name, child in parent.named_children()}
-
-    def attempt(group: list[tuple[Any, BatchNorm2d]]) -> int:
-        earlier = [(convolution.weight, convolution.bias) for convolution, _ in group]
-        for convolution, norm in group:
-            convolution.weight, convolution.bias = _folded(convolution, norm)
-            setattr(*places[norm], nn.Identity())
-        with torch.no_grad():
-            if _change(wanted, _outputs(model(*inputs))) < 1e-3:
-                return len(group)
-        for (convolution, norm), (weight, bias) in zip(group, earlier, strict=True):
-            convolution.weight, convolution.bias = weight, bias
-            setattr(*places[norm], norm)
-        return 0
-
-    if not pairs:
-        return 0
-    return attempt(pairs) or sum(attempt([pair]) for pair in pairs)
-
-
-def _folded(convolution: Any, norm: BatchNorm2d) -> tuple[nn.Parameter, nn.Parameter]:
-    scale = norm.weight.double() / (norm.running_var.double() + norm.eps).sqrt()  # (C_out,)
-    weight = convolution.weight.double()
-    if isinstance(convolution, ConvTranspose2d):  # (C_in, C_out / groups, k, k)
-        per_group = weight.shape[1]
-        shape = (convolution.groups, 1, per_group, 1, 1)
-        weight = (weight.unflatten(0, (convolution.groups, -1)) * scale.view(shape)).flatten(0, 1)
-    else:  # (C_out, C_in / groups, k, k)
-        weight = weight * scale.view(-1, 1, 1, 1)
-    bias = 0.0 if convolution.bias is None else convolution.bias.double()
-    shifted = (bias - norm.running_mean.double()) * scale + norm.bias.double()
-    dtype = convolution.weight.dtype
-    return nn.Parameter(weight.to(dtype), requires_grad=False), nn.Parameter(shifted.to(dtype), requires_grad=False)
+        for module, mode in modes.items():
+            module.training = mode
 
 
 def _in_bfloat16(model: Model) -> Model:
@@ -229,23 +200,44 @@ def _has_convolutions(model: nn.Module) -> bool:
     return any(isinstance(module, Conv2d | ConvTranspose2d) for module in model.modules())
 
 
-def _verdict(gain: float) -> str:
-    return "taken" if gain >= WORTHWHILE else "left"
+def _in_channels_last(model: Model) -> Model:
+    """``model`` itself with its weights, and from now on every image that comes in, in this memory format."""
+
+    def around(method: Method) -> Method:
+        @wraps(method)
+        def with_channels_last(self: Any, *arguments: Any, **named: Any) -> Any:
+            return method(self, *map(_channels_last, arguments), **{name: _channels_last(value) for name, value in named.items()})
+
+        return with_channels_last
+
+    return _with_methods(model.to(memory_format=torch.channels_last), around)  # type: ignore[call-overload]
 
 
-def _with_channels_last(forward: Callable[..., Any]) -> Callable[..., Any]:
-    def with_channels_last(*arguments: Any, **named: Any) -> Any:
-        return forward(*(_channels_last(value) for value in arguments), **named)
+def _with_autocast(model: Model, device: str) -> Model:
+    """``model`` itself, from now on under autocast."""
 
-    return with_channels_last
+    def around(method: Method) -> Method:
+        @wraps(method)
+        def with_autocast(self: Any, *arguments: Any, **named: Any) -> Any:
+            with torch.autocast(device, torch.bfloat16):
+                return _restored(method(self, *arguments, **named))
+
+        return with_autocast
+
+    return _with_methods(model, around)
 
 
-def _with_autocast(forward: Callable[..., Any], device: str) -> Callable[..., Any]:
-    def with_autocast(*arguments: Any, **named: Any) -> Any:
-        with torch.autocast(device, torch.bfloat16):
-            return _restored(forward(*arguments, **named))
+def _with_methods(model: Model, around: Callable[[Method], Method]) -> Model:
+    """``model`` itself with its public methods wrapped.
 
-    return with_autocast
+    By a class of its own: methods kept in the model would go on calling this model from within its copies.
+    """
+    kind = type(model)
+    own = kind.__mro__[: kind.__mro__.index(nn.Module)]
+    public = {name: method for base in reversed(own) for name, method in vars(base).items() if not name.startswith("_") and isfunction(method)}
+    names = {"__module__": kind.__module__, "__qualname__": kind.__qualname__, "__doc__": kind.__doc__}
+    model.__class__ = type(kind.__name__, (kind,), names | {name: around(method) for name, method in public.items()})
+    return model
 
 
 def _channels_last(value: Any) -> Any:
@@ -259,35 +251,24 @@ def _restored(value: Any) -> Any:
     if isinstance(value, Tensor):
         return value.float() if value.dtype == torch.bfloat16 else value
     if isinstance(value, dict):
-        return type(value)({key: _restored(item) for key, item in value.items()})
+        restored = copy.copy(value)  # of its own kind, whatever that needs to be made
+        for key, item in value.items():
+            restored[key] = _restored(item)
+        return restored
     if isinstance(value, list | tuple):
         items = [_restored(item) for item in value]
         return type(value)(*items) if hasattr(value, "_fields") else type(value)(items)
+    if is_dataclass(value) and not isinstance(value, type):
+        return replace(value, **{place.name: _restored(getattr(value, place.name)) for place in fields(value) if place.init})
     return value
 
 
-def _outputs(value: Any) -> list[Tensor]:
-    """The floating tensors in a model's output, whatever holds them."""
-    if isinstance(value, Tensor):
-        return [value.detach().clone()] if value.is_floating_point() else []
-    if isinstance(value, dict):
-        return [tensor for item in value.values() for tensor in _outputs(item)]
-    if isinstance(value, list | tuple):
-        return [tensor for item in value for tensor in _outputs(item)]
-    if hasattr(value, "__dataclass_fields__"):
-        return [tensor for name in value.__dataclass_fields__ for tensor in _outputs(getattr(value, name))]
-    return []
-
-
-def _change(wanted: list[Tensor], found: list[Tensor]) -> float:
-    pairs = zip(wanted, found, strict=True)
-    return max((float((b.double() - a.double()).abs().max() / a.double().abs().max().clamp_min(1e-30)) for a, b in pairs if a.numel()), default=0.0)
-
-
-def _gain(slow: Callable[[], Any], quick: Callable[[], Any], device: torch.device) -> float:
+def _gain(
+    slow: Callable[[], Any], quick: Callable[[], Any], device: torch.device, mode: Callable[[], Any] = torch.inference_mode
+) -> float:
     """Seconds of ``slow`` / seconds of ``quick``: medians of interleaved runs, so that a busy machine disturbs both alike."""
     seconds: tuple[list[float], list[float]] = ([], [])
-    with torch.inference_mode():
+    with mode():
         for turn in range(6):
             for which, call in enumerate((slow, quick)):
                 started = time.perf_counter()

@@ -28,7 +28,7 @@ from typing import Any, ClassVar
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
+from torch.nn.utils.rnn import PackedSequence, pack_padded_sequence, pad_packed_sequence
 
 from viva.models.catalogue import published
 from viva.models.checkpoint import Layout
@@ -174,7 +174,7 @@ class Recurrent(nn.Module):
         order, back = packed.sorted_indices, packed.unsorted_indices  # the kernel wants the longest text first
         hidden = tuple(part[:, order] for part in state)
         y, *final = type(self).fused(packed.data, packed.batch_sizes, hidden if self.states > 1 else hidden[0], *rest)
-        y, _ = pad_packed_sequence(packed._replace(data=y), batch_first=True, total_length=x.shape[1])
+        y, _ = pad_packed_sequence(PackedSequence(y, *packed[1:]), batch_first=True, total_length=x.shape[1])
         return y, tuple(part[:, back] for part in final)
 
     def extra_repr(self) -> str:

@@ -264,7 +264,10 @@ def _run(name: str, recipe: Recipe, options: Options, folder: Path, world: World
             folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise RecipeError(
-                "unwritable", "{folder} cannot be written ({reason}): name another folder with --out", folder=folder, reason=error.strerror
+                "unwritable",
+                "{folder} cannot be written ({reason}): name another folder with --out",
+                folder=folder,
+                reason=error.strerror,
             ) from None
         _write_config(folder / "config.json", config, options.resume)
     splits = recipe.data()
