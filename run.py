@@ -2,7 +2,7 @@
 """Sets Viva up beside this file and starts it: ``python3 run.py``. Tests: ``python3 run.py test``.
 
 Needs nothing but Python 3.11 or newer. The environment goes to ``.venv``; later starts find it and begin at once.
-PyTorch is installed when a command first needs it (``train``, ``model``, ``datasets``, ``test``). ``python3 run.py prepare [EXTRA]`` only
+PyTorch is installed when a command first needs it (``train``, ``model``, ``lab``, ``test``). ``python3 run.py prepare [EXTRA]`` only
 installs.
 """
 
@@ -19,7 +19,7 @@ ROOT = Path(__file__).resolve().parent
 VENV = ROOT / ".venv"
 BIN = VENV / ("Scripts" if os.name == "nt" else "bin")
 PYTHON = BIN / ("python.exe" if os.name == "nt" else "python")
-WORKSHOP = {"datasets", "model", "train"}  # commands that need PyTorch
+NEEDS = {"datasets": "workshop", "lab": "labs", "model": "workshop", "train": "workshop"}  # command → the extra that it needs
 KOREAN = (os.environ.get("VIVA_LANG") or os.environ.get("LC_ALL") or os.environ.get("LANG") or "").lower().startswith("ko")
 
 
@@ -38,7 +38,7 @@ def fingerprint(extra: str) -> str:
 
 
 def prepare(extra: str) -> None:
-    """Makes or updates ``.venv`` with ``extra`` ('', 'workshop' or 'test'); does nothing where it is up to date."""
+    """Makes or updates ``.venv`` with ``extra`` ('', 'workshop', 'labs' or 'test'); does nothing where it is up to date."""
     stamp = VENV / f".ready-{extra or 'app'}"
     wanted = fingerprint(extra)
     built = (ROOT / "src" / "viva" / "web" / "static" / ".built-from").exists()
@@ -74,6 +74,7 @@ def test(arguments: list[str]) -> int:
             ["mypy"],
             ["lint-imports"],
             ["viva", "bank", "check"],
+            ["viva", "lab", "record", "--check", "--quick"],
             [str(PYTHON), "client/check.py"],
         )
         for step in steps:
@@ -100,7 +101,7 @@ def main() -> int:
     if arguments[:1] == ["prepare"]:
         prepare(arguments[1] if len(arguments) > 1 else "")
         return 0
-    prepare("workshop" if arguments[:1] and arguments[0] in WORKSHOP else "")
+    prepare(NEEDS.get(arguments[0], "") if arguments else "")
     command = [str(PYTHON), "-m", "viva", *(arguments or ["serve"])]
     if os.name == "nt":
         return subprocess.run(command).returncode

@@ -36,7 +36,7 @@ from torch import Tensor, nn
 
 from viva.models import catalogue
 from viva.models.checkpoint import Layout, load_checkpoint
-from viva.models.fast import fast, has_bfloat16
+from viva.models.speed import fast, has_bfloat16
 from viva.models.summary import mult_adds
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "tests" / "workshop"))

@@ -28,6 +28,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "grade": ("reading", say("답을 채점하기 (저장하지 않음)", "Grade an answer (nothing is kept)")),
     "grading": ("grading", say("채점기가 사람과 얼마나 맞는지 재기, 내가 고친 표시 꺼내기", "Measure how the grader agrees with people; your corrected marks")),
     "stats": ("reading", say("기록과 앞으로의 계획", "Your record and the days ahead")),
+    "lab": ("labs", say("주장을 뒷받침하는 실험: 목록, 실행, 기록", "The experiments behind the claims: list, run, record")),
     "models": ("models", say("모델 목록과 기준 구현과의 차이", "List the models and how closely they equal their references")),
     "model": ("models", say("모델 하나의 층, 모양, 비용", "Layers, shapes and cost of one model")),
     "train": ("training", say("레시피로 모델 학습하기", "Train a model by a recipe")),

@@ -12,10 +12,9 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from viva.models import fast as fast_module
+from viva.models import speed as fast_module
 from viva.models.bert import BertConfig, BertForPretraining
 from viva.models.efficientnet import EfficientNet
-from viva.models.fast import Report, fast, fold_batch_norms, has_bfloat16
 from viva.models.fcn import fcn_resnet50
 from viva.models.folding import change
 from viva.models.gpt import GPT, GPTConfig
@@ -24,6 +23,7 @@ from viva.models.mobilenet import mobilenet_v1, mobilenet_v2
 from viva.models.moe import MoE, MoEConfig
 from viva.models.resnet import resnet18
 from viva.models.search import beam_search
+from viva.models.speed import Report, fast, fold_batch_norms, has_bfloat16
 from viva.models.transformer import Transformer, TransformerConfig
 from viva.models.unet import UNet
 from viva.models.vit import ViT, ViTConfig
