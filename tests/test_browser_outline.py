@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 from browser_learner import LANGUAGES, OWN_WORDS, QUESTION, Learner, at_the_browser, bank, plain
-from conftest import LiveApp
+from live_app import LiveApp
 
 pytestmark = pytest.mark.browser
 

@@ -15,9 +15,9 @@ from typing import Any
 
 import httpx2
 import pytest
-from conftest import LiveApp
 from fake_model import FakeModel, fake_model
 from fastapi.testclient import TestClient
+from live_app import LiveApp
 
 from viva.language import Text
 from viva.store import Store
