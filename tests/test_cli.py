@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+pytestmark = pytest.mark.slow  # every test starts processes of its own
+
 HEAVY = ("torch", "transformers", "fastapi", "sqlalchemy", "alembic", "kiwipiepy", "uvicorn", "pydantic")
 
 

@@ -20,6 +20,8 @@ from viva.grading.marks import STATUSES
 pytest.importorskip("sklearn", reason="scikit-learn is not installed: pip install 'viva[test]'")
 from viva.grading import fit
 
+pytestmark = pytest.mark.slow  # fitting and what it is made of
+
 CHOSEN = [question.id for question in BANK][4::9]
 TUNING = Path(__file__).parent / "data" / "grading" / "tuning-en.jsonl"
 

@@ -15,6 +15,8 @@ from viva.grading.language_model import parse_settings
 from viva.store import Store
 from viva.web import judging
 
+pytestmark = pytest.mark.slow  # every test starts processes of its own
+
 ANSWER = "ReLU는 양수에서 기울기가 1이라 신호가 그대로 전달돼요. 그래서 깊은 층까지 학습됩니다."
 QUOTE = "ReLU는 양수에서 기울기가 1이라 신호가 그대로 전달돼요"
 

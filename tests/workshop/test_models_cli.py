@@ -13,6 +13,8 @@ import pytest
 
 from viva.models.records import REGENERATE, read_records
 
+pytestmark = pytest.mark.slow  # every test starts a process of its own, which imports torch
+
 ROOT = Path(__file__).resolve().parents[2]
 WITHOUT_TORCH = """
 import importlib.abc, sys
